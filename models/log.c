@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A device's own DMA log, modelled on mlx5's: a bit for each granule of the
+ * tracked ranges, and a queue of limited depth through which a report moves
+ * the dirty ones to the reader.  While the queue is full and the reader drains
+ * it the device is held back; nothing is ever lost.
+ *
+ * Invariant: data is written before its granule is marked, and a bit is
+ * cleared only by the report that hands its granule to the reader (if the
+ * reader fails, it is set again).  Marking is an atomic OR with release
+ * order, also where the bit is set already: a plain test could be ordered
+ * before the data it speaks for, while a report clears the bit in between and
+ * the reader copies the page as it was.  The report's take has acquire order:
+ * who gets the bit sees the data.
+ *
+ * Threads: marks under dma_lock, start, report and stop under control; the
+ * bits themselves are shared by both sides.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/model_priv.h"
+
+#define QUEUE_MAX 65536u /* entries with memory behind them */
+
+struct log_area {
+	uint64_t first, last; /* whole granules */
+	uint64_t bit; /* of its first granule; a multiple of 64 */
+};
+
+struct model_log {
+	unsigned int shift; /* of the granule */
+	bool failed; /* sticky until stop */
+	uint64_t nr_reports;
+	uint64_t distinct; /* granules marked for the first time */
+	_Atomic(uint64_t) *dirty;
+	_Atomic(uint64_t) *deaf; /* never reported; NULL: none is */
+	uint64_t *seen; /* marked before, for deaf */
+	uint64_t *queue; /* addresses of granules */
+	size_t nr_queued, room;
+	bool bounded; /* a full queue holds the device back */
+	size_t nr_areas;
+	struct log_area areas[];
+};
+
+static struct model_log *log_free(struct model_log *log)
+{
+	if (log) {
+		free(log->dirty);
+		free(log->deaf);
+		free(log->seen);
+		free(log->queue);
+		free(log);
+	}
+	return NULL;
+}
+
+static uint64_t pick_page(const struct model_log_config *c, uint64_t page_size)
+{
+	if (page_size < c->min_page)
+		return c->min_page;
+	if (page_size > c->max_page)
+		return c->max_page;
+	return UINT64_C(1) << (63 - __builtin_clzll(page_size));
+}
+
+/* Combined, within the address bits, then widened to whole granules. */
+static int fit(const struct model *m, struct log_span *spans, size_t *nr,
+	       uint64_t page_size)
+{
+	const struct model_log_config *c = &m->config.log;
+	unsigned int bits;
+
+	*nr = log_join_spans(spans, *nr, c->max_ranges);
+	bits = log_address_bits(spans, *nr);
+	if (!*nr || bits < c->address_bits_min || bits > c->address_bits_max)
+		return model_fail(EOPNOTSUPP,
+				  "%s: log: %u address bits, it has %u to %u",
+				  m->config.name, bits, c->address_bits_min,
+				  c->address_bits_max);
+	for (size_t i = 0; i < *nr; i++) {
+		spans[i].first &= ~(page_size - 1);
+		spans[i].last |= page_size - 1;
+	}
+	/* Neighbours may share a granule now: it is the first one's. */
+	return 0;
+}
+
+static struct model_log *log_new(const struct model *m,
+				 const struct log_span *spans, size_t nr,
+				 uint64_t page_size)
+{
+	const struct model_log_config *c = &m->config.log;
+	struct model_log *log;
+	uint64_t bits = 0, words, granules;
+
+	log = calloc(1, sizeof(*log) + nr * sizeof(log->areas[0]));
+	if (!log)
+		return NULL;
+	log->shift = (unsigned int)__builtin_ctzll(page_size);
+	log->nr_areas = nr;
+	for (size_t i = 0; i < nr; i++) {
+		log->areas[i] = (struct log_area){ .first = spans[i].first,
+						   .last = spans[i].last,
+						   .bit = bits };
+		granules = ((spans[i].last - spans[i].first) >> log->shift) + 1;
+		bits += (granules + 63) & ~UINT64_C(63);
+	}
+	words = bits / 64;
+	log->bounded = c->queue != 0;
+	log->room = c->queue && c->queue < QUEUE_MAX ? c->queue : QUEUE_MAX;
+	log->queue = calloc(log->room, sizeof(*log->queue));
+	/* NOLINTBEGIN(clang-analyzer-optin.portability.UnixAPI): may be 0 */
+	log->dirty = calloc(words, sizeof(*log->dirty));
+	if (c->deaf) {
+		log->deaf = calloc(words, sizeof(*log->deaf));
+		log->seen = calloc(words, sizeof(*log->seen));
+	}
+	/* NOLINTEND(clang-analyzer-optin.portability.UnixAPI) */
+	if (!log->queue || !log->dirty ||
+	    (c->deaf && !(log->deaf && log->seen)))
+		return log_free(log);
+	return log;
+}
+
+int model_log_start(struct model *m, const struct model_range *ranges,
+		    size_t nr, uint64_t page_size, uint64_t *ret_page_size)
+{
+	SPOOR_AUTO_HEAP struct log_span *spans = NULL;
+	struct model_log *log;
+	size_t nr_spans = 0;
+	int rc;
+
+	SPOOR_LOCKED(&m->control);
+	if (!m->config.log.present)
+		return model_fail(EOPNOTSUPP, "%s has no log", m->config.name);
+	if (m->log)
+		return model_fail(EINVAL, "%s: log: started already",
+				  m->config.name);
+	spans = calloc(nr ? nr : 1, sizeof(*spans));
+	if (!spans)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t last = ranges[i].iova + (ranges[i].len - 1);
+
+		if (!ranges[i].len)
+			continue;
+		if (last < ranges[i].iova)
+			return model_fail(EINVAL, "%s: log: range past 2^64",
+					  m->config.name);
+		spans[nr_spans++] = (struct log_span){ ranges[i].iova, last };
+	}
+	page_size = pick_page(&m->config.log, page_size);
+	rc = fit(m, spans, &nr_spans, page_size);
+	if (rc)
+		return rc;
+	log = log_new(m, spans, nr_spans, page_size);
+	if (!log)
+		return model_fail(ENOMEM, "%s: log: out of memory",
+				  m->config.name);
+	pthread_mutex_lock(&m->dma_lock);
+	m->log = log;
+	pthread_mutex_unlock(&m->dma_lock);
+	*ret_page_size = page_size;
+	return 0;
+}
+
+void log_drop(struct model *m)
+{
+	struct model_log *log = m->log;
+
+	pthread_mutex_lock(&m->dma_lock);
+	m->log = NULL;
+	pthread_mutex_unlock(&m->dma_lock);
+	log_free(log);
+}
+
+int model_log_stop(struct model *m)
+{
+	SPOOR_LOCKED(&m->control);
+
+	if (!m->log)
+		return model_fail(EINVAL, "%s: log: not started",
+				  m->config.name);
+	log_drop(m);
+	return 0;
+}
+
+/* "Of the distinct granules marked, in order of first mark, every Nth". */
+static void choose_deaf(const struct model *m, struct model_log *log,
+			uint64_t word, uint64_t mask)
+{
+	if (log->seen[word] & mask)
+		return;
+	log->seen[word] |= mask;
+	if (++log->distinct % m->config.log.deaf == 0)
+		atomic_fetch_or_explicit(&log->deaf[word], mask,
+					 memory_order_relaxed);
+}
+
+void log_mark(struct model *m, uint64_t iova, size_t len)
+{
+	struct model_log *log = m->log;
+	uint64_t bit, mask, old;
+	size_t i;
+
+	/* A chunk lies in one 4 KiB page, so in one granule. */
+	if (!log || !len)
+		return;
+	for (i = 0; i < log->nr_areas; i++)
+		if (iova >= log->areas[i].first && iova <= log->areas[i].last)
+			break;
+	if (i == log->nr_areas)
+		return;
+	bit = log->areas[i].bit + ((iova - log->areas[i].first) >> log->shift);
+	mask = UINT64_C(1) << (bit % 64);
+	if (log->deaf)
+		choose_deaf(m, log, bit / 64, mask);
+	model_spin_ns(m->config.log.cost_mark_ns);
+	old = atomic_fetch_or_explicit(&log->dirty[bit / 64], mask,
+				       memory_order_release);
+	if (!(old & mask))
+		model_count(&m->counters.marks, 1);
+}
+
+void log_wait_room(struct model *m)
+{
+	if (!atomic_load_explicit(&m->stalled, memory_order_relaxed))
+		return;
+	SPOOR_LOCKED(&m->stall_lock);
+	while (m->stalled)
+		pthread_cond_wait(&m->stall_cond, &m->stall_lock);
+}
+
+static void set_stalled(struct model *m, bool stalled)
+{
+	SPOOR_LOCKED(&m->stall_lock);
+
+	m->stalled = stalled;
+	if (!stalled)
+		pthread_cond_broadcast(&m->stall_cond);
+}
+
+/* The device is held back when this returns: no write is in flight. */
+static void stall(struct model *m)
+{
+	set_stalled(m, true);
+	pthread_mutex_lock(&m->dma_lock);
+	pthread_mutex_unlock(&m->dma_lock);
+}
+
+/* One report: where its dirty granules go. */
+struct report {
+	struct model *m;
+	struct model_log *log;
+	int (*set)(void *ctx, uint64_t iova, uint64_t len);
+	void *ctx;
+};
+
+/* Granules that the reader did not take are dirty as before. */
+static void put_back(struct report *r, size_t from)
+{
+	const struct log_area *a;
+
+	for (; from < r->log->nr_queued; from++) {
+		uint64_t iova = r->log->queue[from], bit;
+
+		for (a = r->log->areas; iova < a->first || iova > a->last;)
+			a++;
+		bit = a->bit + ((iova - a->first) >> r->log->shift);
+		atomic_fetch_or_explicit(&r->log->dirty[bit / 64],
+					 UINT64_C(1) << (bit % 64),
+					 memory_order_release);
+	}
+}
+
+static int drain(struct report *r)
+{
+	struct model_log *log = r->log;
+	bool full = log->bounded && log->nr_queued == log->room;
+	size_t i;
+	int rc = 0;
+
+	if (full)
+		stall(r->m);
+	for (i = 0; i < log->nr_queued; i++) {
+		model_spin_ns(r->m->config.log.cost_report_page_ns);
+		rc = r->set(r->ctx, log->queue[i], UINT64_C(1) << log->shift);
+		if (rc)
+			break;
+	}
+	model_count(&r->m->counters.pages_reported, i);
+	put_back(r, i);
+	log->nr_queued = 0;
+	if (full)
+		set_stalled(r->m, false);
+	return rc;
+}
+
+/* Move the granules of one word, first granule at @iova, to the queue. */
+static int report_word(struct report *r, uint64_t word, uint64_t mask,
+		       uint64_t iova)
+{
+	struct model_log *log = r->log;
+	uint64_t taken, bit;
+	int rc;
+
+	if (!(atomic_load_explicit(&log->dirty[word], memory_order_relaxed) &
+	      mask))
+		return 0;
+	taken = atomic_fetch_and_explicit(&log->dirty[word], ~mask,
+					  memory_order_acquire);
+	taken &= mask;
+	if (log->deaf)
+		taken &= ~atomic_load_explicit(&log->deaf[word],
+					       memory_order_relaxed);
+	while (taken) {
+		bit = (uint64_t)__builtin_ctzll(taken);
+		taken &= taken - 1;
+		log->queue[log->nr_queued++] = iova + (bit << log->shift);
+		if (log->nr_queued < log->room)
+			continue;
+		rc = drain(r);
+		if (rc) {
+			atomic_fetch_or_explicit(&log->dirty[word], taken,
+						 memory_order_release);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static int report_area(struct report *r, const struct log_area *a,
+		       uint64_t first, uint64_t last)
+{
+	unsigned int shift = r->log->shift;
+	uint64_t bit, end, mask;
+	int rc;
+
+	/* Granules relative to the area's first, end exclusive. */
+	bit = first > a->first ? (first - a->first) >> shift : 0;
+	end = ((last < a->last ? last : a->last) - a->first) >> shift;
+	end++;
+	while (bit < end) {
+		mask = ~UINT64_C(0) << (bit % 64);
+		if (end - (bit & ~UINT64_C(63)) < 64)
+			mask &= (UINT64_C(1) << (end % 64)) - 1;
+		bit &= ~UINT64_C(63);
+		rc = report_word(r, (a->bit + bit) / 64, mask,
+				 a->first + (bit << shift));
+		if (rc)
+			return rc;
+		bit += 64;
+	}
+	return 0;
+}
+
+/* May it be read now, and does it still work? */
+static int check_report(struct model *m, uint64_t iova, uint64_t last)
+{
+	struct model_log *log = m->log;
+	bool tracked = false;
+
+	if (!log)
+		return model_fail(EINVAL, "%s: log: not started",
+				  m->config.name);
+	for (size_t i = 0; i < log->nr_areas; i++)
+		tracked |= iova <= log->areas[i].last &&
+			   last >= log->areas[i].first;
+	if (!tracked)
+		return model_fail(EINVAL, "%s: log: 0x%llx is not tracked",
+				  m->config.name, (unsigned long long)iova);
+	if (!m->config.log.read_while_running &&
+	    !model_level_quiet(m, m->level))
+		return model_fail(EBUSY, "%s: log: read only while quiet",
+				  m->config.name);
+	model_count(&m->counters.reports, 1);
+	log->nr_reports++;
+	if (m->config.log.fail_after &&
+	    log->nr_reports >= m->config.log.fail_after)
+		log->failed = true;
+	if (log->failed)
+		return model_fail(EIO, "%s: log: failed", m->config.name);
+	return 0;
+}
+
+int model_log_report(struct model *m, uint64_t iova, uint64_t len,
+		     int (*set)(void *ctx, uint64_t iova, uint64_t len),
+		     void *ctx)
+{
+	uint64_t last = iova + (len - 1);
+	struct report r = { .m = m, .set = set, .ctx = ctx };
+	int rc;
+
+	if (!len || last < iova)
+		return model_fail(EINVAL, "%s: log: bad range", m->config.name);
+	/* No change of level while a report runs: what is quiet stays so. */
+	SPOOR_LOCKED(&m->control);
+	rc = check_report(m, iova, last);
+	if (rc)
+		return rc;
+	r.log = m->log;
+	for (size_t i = 0; i < r.log->nr_areas && !rc; i++) {
+		const struct log_area *a = &r.log->areas[i];
+
+		if (iova <= a->last && last >= a->first)
+			rc = report_area(&r, a, iova, last);
+	}
+	if (rc) /* the rest of the queue is dirty as before */
+		return rc;
+	return drain(&r);
+}
