@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One configured device of this process, from the kernel's side: who has it
+ * open, what it is attached to, its migration state.  The device itself is a
+ * model; this file's code is its host.
+ *
+ * Threads: the fields below are guarded as each says.  Order of locks,
+ * outermost first: a device's open lock, held over sv_iommufd_bind(), _attach,
+ * _detach and _unbind; the IOMMU side's; the attachment lock; a space's, as
+ * DMA takes them.  So sv_device_open_group() is called without a lock that
+ * those four take, and sv_device_set_attachment() without a space's.
+ */
+#ifndef SOFTVFIO_DEVICE_H
+#define SOFTVFIO_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "models/model.h"
+#include "softvfio/config.h"
+#include "softvfio/file.h"
+#include "softvfio/iommu.h"
+
+struct sv_device {
+	const struct sv_config_device *config; /* immutable */
+	struct model *model; /* made at first open, lives to the exit */
+	/*
+	 * Set by the IOMMU side while attached, NULL else; DMA reads it under
+	 * sv_device_attachment_lock (a rwlock in device.c).
+	 */
+	struct sv_attachment *attachment;
+	/* IOMMU side's own: iommufd binding or group, under its locks. */
+	void *binding;
+	uint32_t devid;
+	/* Device side's own (struct sv_device_state in device.c). */
+	void *state;
+};
+
+/* By index, by "0000:01:00.0", by model name; NULL: none. */
+struct sv_device *sv_device_by_index(unsigned int index);
+struct sv_device *sv_device_by_address(const char *address);
+struct sv_device *sv_device_by_name(const char *name);
+
+/* open("/dev/vfio/devices/vfioN"): usable after BIND. */
+int sv_device_open_cdev(struct sv_device *dev, struct sv_file **ret);
+/* VFIO_GROUP_GET_DEVICE_FD: usable at once.  -EBUSY as the kernel says. */
+int sv_device_open_group(struct sv_device *dev, struct sv_file **ret);
+
+/*
+ * The shim, once it has mapped what a device file's mmap op named: which BAR
+ * is that?  -EINVAL: not a device's file, or no such mapping was allowed.  To
+ * be handed to sv_note_bar_mapping().
+ */
+int sv_device_mapped_bar(struct sv_file *f, size_t len, off_t off,
+			 struct sv_bar_mapping *ret);
+
+/* Tests, by way of the shim: the device fails where it stands. */
+void sv_device_force_error(struct sv_device *dev);
+
+/* The IOMMU side attaches and detaches: waits for DMA in flight. */
+void sv_device_set_attachment(struct sv_device *dev, struct sv_attachment *a);
+
+/* Another device's DMA into this one's BAR memory; false: it is stopped, a
+ * violation was recorded (the bytes land all the same, as on hardware). */
+int sv_device_peer_write(struct sv_device *dev, unsigned int bar,
+			 uint64_t offset, const void *buf, size_t len);
+int sv_device_peer_read(struct sv_device *dev, unsigned int bar,
+			uint64_t offset, void *buf, size_t len);
+
+/* SOFTVFIO_STATS: written at every entry to STOP or STOP_COPY and at exit. */
+void sv_stats_write(void);
+
+/* Names of the states a device has been in, for the stats; "RUNNING,..." */
+size_t sv_device_states(struct sv_device *dev, uint8_t *ret, size_t cap);
+
+#endif /* SOFTVFIO_DEVICE_H */

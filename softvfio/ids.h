@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PCI identity by kind of model, for sysfs, which exists before any model
+ * does.  What the device's own configuration space says is the same.
+ */
+#ifndef SOFTVFIO_IDS_H
+#define SOFTVFIO_IDS_H
+
+#include <stdint.h>
+
+#define SV_PCI_VENDOR 0x1d55u
+
+/* 0: no such model (opening the device then says so). */
+uint16_t sv_pci_device_id(const char *model);
+/* Class, subclass, programming interface. */
+uint32_t sv_pci_class(const char *model);
+
+#endif /* SOFTVFIO_IDS_H */

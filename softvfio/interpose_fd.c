@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of descriptors: close and duplicate.  Invariant and threads: see
+ * fd_table.c; a number is forgotten before the kernel may give it away.
+ */
+#include "softvfio/interpose.h"
+
+#include <linux/close_range.h>
+#include <stdarg.h>
+
+SV_EXPORT int close(int fd)
+{
+	struct sv_file *f = sv_fd_take(fd);
+	int r = REAL(close)(fd);
+
+	if (f) {
+		int saved = errno;
+
+		sv_file_put(f);
+		errno = saved;
+	}
+	return r;
+}
+
+SV_EXPORT int fclose(FILE *stream)
+{
+	/* fileno() of a stream without a descriptor sets errno. */
+	struct sv_file *f = sv_fd_any() ? sv_fd_take(fileno(stream)) : NULL;
+	int r = REAL(fclose)(stream);
+
+	if (f) {
+		int saved = errno;
+
+		sv_file_put(f);
+		errno = saved;
+	}
+	return r;
+}
+
+SV_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
+{
+	bool closes = !(flags & CLOSE_RANGE_CLOEXEC) && first <= last &&
+		      !(flags & ~CLOSE_RANGE_UNSHARE);
+
+	/* Where the call does not exist, nothing may be forgotten. */
+	if (closes && sv_fd_any() && !REAL(close_range)(UINT_MAX, UINT_MAX, 0))
+		sv_fd_drop_range(first, last);
+	return REAL(close_range)(first, last, flags);
+}
+
+SV_EXPORT void closefrom(int first)
+{
+	if (sv_fd_any())
+		sv_fd_drop_range(first < 0 ? 0 : (unsigned int)first, INT_MAX);
+	REAL(closefrom)(first);
+}
+
+SV_EXPORT int dup(int fd)
+{
+	return sv_fd_duplicated(fd, REAL(dup)(fd));
+}
+
+/*
+ * The real call first: if it fails, what @to was stays.  Until the table
+ * follows, @to is still the old file, which no program can rely on.
+ */
+SV_EXPORT int dup2(int from, int to)
+{
+	return sv_fd_duplicated(from, REAL(dup2)(from, to));
+}
+
+SV_EXPORT int dup3(int from, int to, int flags)
+{
+	return sv_fd_duplicated(from, REAL(dup3)(from, to, flags));
+}
+
+static int fcntl_answer(int fd, int command, int r)
+{
+	return command == F_DUPFD || command == F_DUPFD_CLOEXEC
+		       ? sv_fd_duplicated(fd, r)
+		       : r;
+}
+
+SV_EXPORT int fcntl(int fd, int command, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, command);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	return fcntl_answer(fd, command, REAL(fcntl)(fd, command, arg));
+}
+
+SV_EXPORT int fcntl64(int fd, int command, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, command);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	return fcntl_answer(fd, command, REAL(fcntl64)(fd, command, arg));
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A device's PCI configuration space: a type 0 header, power management and
+ * MSI-X.
+ *
+ * Invariant: bytes is what a read returns, writable which bits a write
+ * changes; BARs therefore size themselves: the bits below their length are not
+ * writable.  The MSI-X enable bit shows whether vectors are set up, which is
+ * SET_IRQS' business, not a guest's.
+ *
+ * Threads: config.lock.  memory and bus mastering are derived and kept where
+ * their users look, changed before the write returns.
+ */
+#include "softvfio/device_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <linux/pci_regs.h>
+
+#include "base/cleanup.h"
+
+#define VENDOR	     0x1d55u
+#define PM_CAP	     0x40u
+#define MSIX_CAP     0x50u
+#define MSIX_BAR_LEN 4096u
+#define MSIX_PBA     0x800u
+static_assert(SV_MAX_VECTORS * PCI_MSIX_ENTRY_SIZE <= MSIX_PBA, "table fits");
+
+static void put16(uint8_t *bytes, unsigned int at, uint32_t v)
+{
+	bytes[at] = (uint8_t)v;
+	bytes[at + 1] = (uint8_t)(v >> 8);
+}
+
+static void put32(uint8_t *bytes, unsigned int at, uint32_t v)
+{
+	put16(bytes, at, v);
+	put16(bytes, at + 2, v >> 16);
+}
+
+static uint32_t get16(const uint8_t *bytes, unsigned int at)
+{
+	return bytes[at] | (uint32_t)bytes[at + 1] << 8;
+}
+
+/* PCI lengths are powers of two; a whole page at least, as VFIO maps pages. */
+static uint64_t bar_len(uint64_t size)
+{
+	if (!size)
+		return 0;
+	if (size <= 4096)
+		return 4096;
+	return 1ull << (64 - __builtin_clzll(size - 1));
+}
+
+/* A BAR above 2 GiB takes the next slot for its upper half. */
+static bool is_wide(const struct sv_pci_config *c, unsigned int bar)
+{
+	return c->bar_len[bar] > 1ull << 31;
+}
+
+/* The host's own BAR for the table: the last one that the model leaves. */
+static int pick_msix_bar(const struct sv_pci_config *c)
+{
+	unsigned int i;
+
+	for (i = MODEL_NR_BARS; i-- > 0;) {
+		if (!c->bar_len[i] && !(i && is_wide(c, i - 1)))
+			return (int)i;
+	}
+	return -1;
+}
+
+static void init_bar(struct sv_pci_config *c, unsigned int i, bool prefetch)
+{
+	unsigned int at = PCI_BASE_ADDRESS_0 + 4 * i;
+	uint64_t len = c->bar_len[i];
+	uint32_t type = prefetch ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0;
+
+	if (!len)
+		return;
+	if (is_wide(c, i)) {
+		type |= PCI_BASE_ADDRESS_MEM_TYPE_64;
+		put32(c->writable, at + 4, (uint32_t)(~(len - 1) >> 32));
+	}
+	put32(c->bytes, at, type);
+	put32(c->writable, at,
+	      (uint32_t) ~(len - 1) & (uint32_t)PCI_BASE_ADDRESS_MEM_MASK);
+}
+
+static void init_bars(struct sv_device_state *st)
+{
+	struct sv_pci_config *c = &st->config;
+	struct model_bar bar[MODEL_NR_BARS];
+	unsigned int i;
+
+	for (i = 0; i < MODEL_NR_BARS; i++) {
+		model_bar(sv_model(st->dev), i, &bar[i]);
+		c->bar_len[i] = bar_len(bar[i].size);
+	}
+	c->msix_bar = st->irqs.nr_msix ? pick_msix_bar(c) : -1;
+	if (c->msix_bar >= 0) {
+		c->bar_len[c->msix_bar] = MSIX_BAR_LEN;
+		bar[c->msix_bar].memory = false;
+	}
+	for (i = 0; i < MODEL_NR_BARS; i++)
+		init_bar(c, i, bar[i].memory);
+}
+
+static void init_caps(struct sv_device_state *st)
+{
+	struct sv_pci_config *c = &st->config;
+	uint8_t *b = c->bytes;
+
+	put16(b, PCI_STATUS, PCI_STATUS_CAP_LIST);
+	b[PCI_CAPABILITY_LIST] = PM_CAP;
+	b[PM_CAP] = PCI_CAP_ID_PM;
+	put16(b, PM_CAP + PCI_PM_PMC, 3);
+	put16(b, PM_CAP + PCI_PM_CTRL, PCI_PM_CTRL_NO_SOFT_RESET);
+	put16(c->writable, PM_CAP + PCI_PM_CTRL, PCI_PM_CTRL_STATE_MASK);
+	if (c->msix_bar < 0)
+		return;
+	b[PM_CAP + PCI_CAP_LIST_NEXT] = MSIX_CAP;
+	b[MSIX_CAP] = PCI_CAP_ID_MSIX;
+	put16(b, MSIX_CAP + PCI_MSIX_FLAGS, st->irqs.nr_msix - 1);
+	put32(b, MSIX_CAP + PCI_MSIX_TABLE, (uint32_t)c->msix_bar);
+	put32(b, MSIX_CAP + PCI_MSIX_PBA, MSIX_PBA | (uint32_t)c->msix_bar);
+}
+
+/* config.lock held: what the bytes mean for accesses and DMA. */
+static void apply(struct sv_device_state *st)
+{
+	struct sv_pci_config *c = &st->config;
+	uint32_t command = get16(c->bytes, PCI_COMMAND);
+	bool awake = (get16(c->bytes, PM_CAP + PCI_PM_CTRL) &
+		      PCI_PM_CTRL_STATE_MASK) != 3;
+
+	atomic_store(&c->memory, awake && (command & PCI_COMMAND_MEMORY));
+	sv_set_bus_master(st, awake && (command & PCI_COMMAND_MASTER));
+	sv_irq_block_intx(st, command & PCI_COMMAND_INTX_DISABLE);
+}
+
+void sv_config_init(struct sv_device_state *st)
+{
+	const char *model = st->dev->config->model.model;
+	struct sv_pci_config *c = &st->config;
+	uint8_t *b = c->bytes;
+	SPOOR_LOCKED(&c->lock);
+
+	memset(b, 0, sizeof(c->bytes));
+	memset(c->writable, 0, sizeof(c->writable));
+	put16(b, PCI_VENDOR_ID, VENDOR);
+	put16(b, PCI_DEVICE_ID, model_pci_device_id(sv_model(st->dev)));
+	put16(b, PCI_SUBSYSTEM_VENDOR_ID, VENDOR);
+	put16(b, PCI_SUBSYSTEM_ID, model_pci_device_id(sv_model(st->dev)));
+	/* Enabling the device, as the driver does at open, turns memory on. */
+	put16(b, PCI_COMMAND, PCI_COMMAND_MEMORY);
+	put16(c->writable, PCI_COMMAND,
+	      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
+		      PCI_COMMAND_PARITY | PCI_COMMAND_SERR |
+		      PCI_COMMAND_INTX_DISABLE);
+	/* Network controller, or processing accelerator. */
+	b[PCI_CLASS_DEVICE + 1] = !strcmp(model, "nic") ? 0x02 : 0x12;
+	c->writable[PCI_CACHE_LINE_SIZE] = 0xff;
+	c->writable[PCI_LATENCY_TIMER] = 0xff;
+	c->writable[PCI_INTERRUPT_LINE] = 0xff;
+	b[PCI_INTERRUPT_PIN] = 1;
+	init_bars(st);
+	init_caps(st);
+	apply(st);
+}
+
+uint64_t sv_bar_len(const struct sv_device_state *st, unsigned int bar)
+{
+	return st->config.bar_len[bar];
+}
+
+static void read_config(struct sv_device_state *st, uint8_t *buf, size_t len,
+			size_t pos)
+{
+	const unsigned int enable = MSIX_CAP + PCI_MSIX_FLAGS + 1;
+	uint8_t bytes[SV_CONFIG_LEN];
+
+	memcpy(bytes, st->config.bytes, sizeof(bytes));
+	if (st->config.msix_bar >= 0 && sv_irq_msix_on(st))
+		bytes[enable] |= PCI_MSIX_FLAGS_ENABLE >> 8;
+	memcpy(buf, bytes + pos, len);
+}
+
+static void write_config(struct sv_device_state *st, const uint8_t *buf,
+			 size_t len, size_t pos)
+{
+	struct sv_pci_config *c = &st->config;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		uint8_t mask = c->writable[pos + i];
+
+		c->bytes[pos + i] = (uint8_t)((c->bytes[pos + i] & ~mask) |
+					      (buf[i] & mask));
+	}
+	apply(st);
+}
+
+ssize_t sv_config_rw(struct sv_device_state *st, void *buf, size_t len,
+		     uint64_t pos, bool write)
+{
+	struct sv_pci_config *c = &st->config;
+	uint8_t bytes[SV_CONFIG_LEN];
+
+	/* Never short: past the end is a fault. */
+	if (pos >= SV_CONFIG_LEN || len > SV_CONFIG_LEN - pos)
+		return -EFAULT;
+	if (write) {
+		if (sv_copy_in(bytes, buf, len))
+			return -EFAULT;
+		pthread_mutex_lock(&c->lock);
+		write_config(st, bytes, len, pos);
+		pthread_mutex_unlock(&c->lock);
+		return (ssize_t)len;
+	}
+	pthread_mutex_lock(&c->lock);
+	read_config(st, bytes, len, pos);
+	pthread_mutex_unlock(&c->lock);
+	return sv_copy_out(buf, bytes, len) ? -EFAULT : (ssize_t)len;
+}

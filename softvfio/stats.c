@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SOFTVFIO_STATS.  Invariant: whoever opens the file finds one whole
+ * snapshot: it is written beside and renamed over.  Threads: any; writers
+ * queue, so that a later snapshot is never replaced by an earlier one.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "softvfio/config.h"
+#include "softvfio/device.h"
+#include "softvfio/real.h"
+#include "softvfio/shim.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static const char *state_name(uint8_t state)
+{
+	/* enum vfio_device_mig_state */
+	static const char *const names[] = {
+		"ERROR",    "STOP",	   "RUNNING",  "STOP_COPY",
+		"RESUMING", "RUNNING_P2P", "PRE_COPY", "PRE_COPY_P2P",
+	};
+
+	return state < sizeof(names) / sizeof(names[0]) ? names[state]
+							: "UNKNOWN";
+}
+
+static void put_string(FILE *out, const char *s)
+{
+	putc('"', out);
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c == '"' || c == '\\')
+			fprintf(out, "\\%c", c);
+		else if (c < ' ')
+			fprintf(out, "\\u%04x", c);
+		else
+			putc(c, out);
+	}
+	putc('"', out);
+}
+
+static void put_states(FILE *out, struct sv_device *dev)
+{
+	SPOOR_AUTO_HEAP uint8_t *states = NULL;
+	size_t nr = 0, cap;
+
+	/* More may come while we ask. */
+	do {
+		uint8_t *grown;
+
+		cap = nr + 64;
+		grown = realloc(states, cap);
+		if (!grown)
+			return;
+		states = grown;
+		nr = sv_device_states(dev, states, cap);
+	} while (nr > cap);
+	for (size_t i = 0; i < nr; i++)
+		fprintf(out, "%s\"%s\"", i ? ", " : "", state_name(states[i]));
+}
+
+static void put_device(FILE *out, struct sv_device *dev)
+{
+	const struct model *m = __atomic_load_n(&dev->model, __ATOMIC_ACQUIRE);
+	struct model_counters c = { 0 };
+
+	if (m)
+		model_counters(m, &c);
+	fputs("{\"name\": ", out);
+	put_string(out, dev->config->model.name);
+	fprintf(out,
+		", \"dma_writes\": %" PRIu64 ", \"dma_bytes\": %" PRIu64
+		", \"marks\": %" PRIu64 ", \"reports\": %" PRIu64
+		", \"pages_reported\": %" PRIu64 ", \"dropped\": %" PRIu64
+		", \"faults\": %" PRIu64 ", \"violations\": %" PRIu64
+		", \"backlog_dropped\": %" PRIu64 ", \"peer_writes\": %" PRIu64
+		", \"states\": [",
+		c.dma_writes, c.dma_bytes, c.marks, c.reports, c.pages_reported,
+		c.dropped, c.faults, c.violations, c.backlog_dropped,
+		c.peer_writes);
+	put_states(out, dev);
+	fputs("]}", out);
+}
+
+struct spaces {
+	FILE *out;
+	const char *comma;
+};
+
+static void put_space(void *ctx, const struct sv_space_counters *c)
+{
+	struct spaces *s = ctx;
+
+	fprintf(s->out, "%s{\"name\": ", s->comma);
+	put_string(s->out, c->name);
+	fprintf(s->out,
+		", \"marks\": %" PRIu64 ", \"dirty_reads\": %" PRIu64
+		", \"pages_reported\": %" PRIu64 "}",
+		c->marks, c->dirty_reads, c->pages_reported);
+	s->comma = ", ";
+}
+
+static int format(const struct sv_config *config, char **ret, size_t *ret_len)
+{
+	struct spaces spaces = { .comma = "" };
+	char *text = NULL;
+	FILE *out = open_memstream(&text, ret_len);
+	bool bad;
+
+	if (!out)
+		return -ENOMEM;
+	fputs("{\"devices\": [", out);
+	for (unsigned int i = 0; i < config->nr_devices; i++) {
+		struct sv_device *dev =
+			sv_device_by_index(config->devices[i].index);
+
+		if (i)
+			fputs(", ", out);
+		if (dev)
+			put_device(out, dev);
+	}
+	fputs("], \"spaces\": [", out);
+	spaces.out = out;
+	sv_spaces_each(put_space, &spaces);
+	fputs("]}\n", out);
+	bad = ferror(out);
+	/* Not libc's own: a sanitizer that saw the opening must see the end. */
+	if (fclose(out) || bad) {
+		free(text);
+		return -ENOMEM;
+	}
+	*ret = text;
+	return 0;
+}
+
+/* "%p" is the process. */
+static int expand(const char *pattern, char *ret)
+{
+	size_t n = 0;
+
+	for (const char *p = pattern; *p; p++) {
+		if (p[0] == '%' && p[1] == 'p') {
+			n += (size_t)snprintf(ret + n, PATH_MAX - n, "%d",
+					      (int)getpid());
+			p++;
+		} else if (n < PATH_MAX) {
+			ret[n++] = *p;
+		}
+		if (n >= PATH_MAX)
+			return -ENAMETOOLONG;
+	}
+	ret[n] = '\0';
+	return 0;
+}
+
+static int write_all(int fd, const char *text, size_t len)
+{
+	while (len) {
+		ssize_t n = REAL(write)(fd, text, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		text += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int replace(const char *path, const char *text, size_t len)
+{
+	char beside[PATH_MAX];
+	int fd, r;
+
+	if ((size_t)snprintf(beside, sizeof(beside), "%s.%d.tmp", path,
+			     (int)getpid()) >= sizeof(beside))
+		return -ENAMETOOLONG;
+	fd = REAL(open)(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, text, len);
+	if (REAL(close)(fd) && r == 0)
+		r = -errno;
+	if (r == 0 && rename(beside, path))
+		r = -errno;
+	if (r)
+		unlink(beside);
+	return r;
+}
+
+int sv_stats_write_now(void)
+{
+	const struct sv_config *config = sv_config();
+	SPOOR_AUTO_HEAP char *text = NULL;
+	char path[PATH_MAX];
+	size_t len;
+	int r;
+
+	if (!config || !config->stats || sv_process_is_orphan())
+		return 0;
+	r = expand(config->stats, path);
+	if (r)
+		return r;
+	SPOOR_LOCKED(&lock);
+	r = format(config, &text, &len);
+	return r ? r : replace(path, text, len);
+}
+
+void sv_stats_write(void)
+{
+	sv_stats_write_now();
+}

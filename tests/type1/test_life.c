@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* Containers, groups and devices: joining, leaving, closing in any order. */
+#include "tests/type1/rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/uapi_vfio.h"
+#include "softvfio/softvfio.h"
+
+static void device_outlives_container_and_group_descriptors(void **state)
+{
+	int dev, g, c = typed(DSA, &g);
+
+	(void)state;
+	dev = device(g, DSA);
+	close_all(2, c, g);
+	/* The mappings live as long as the group is in use. */
+	assert_int_equal(softvfio_dma_write("dsa", IOVA, "stamp...y", 9), 0);
+	assert_int_equal(guest[8], 'y');
+	assert_int_equal(group_open(DSA), -EBUSY);
+	close_all(1, dev);
+	assert_int_equal(softvfio_dma_write("dsa", IOVA, "y", 1), -EFAULT);
+	g = group_open(DSA);
+	assert_true(g >= 0);
+	close_all(1, g);
+}
+
+static void mappings_go_with_the_last_group(void **state)
+{
+	int g2, g, c = typed(DSA, &g);
+
+	(void)state;
+	g2 = join(c, DSA2);
+	close_all(1, g);
+	assert_int_equal(map(c, guest, PAGE, IOVA), -EEXIST);
+	close_all(1, g2);
+	assert_int_equal(map(c, guest, PAGE, IOVA), -EINVAL);
+	g = join(c, DSA);
+	assert_int_equal(map(c, guest, PAGE, IOVA), -EINVAL);
+	assert_int_equal(set_iommu(c, VFIO_TYPE1v2_IOMMU), 0);
+	assert_int_equal(map(c, guest, PAGE, IOVA), 0);
+	close_all(2, g, c);
+}
+
+static void a_group_in_use_does_not_leave(void **state)
+{
+	int dev, g, c = typed(DSA, &g);
+
+	(void)state;
+	dev = device(g, DSA);
+	assert_int_equal(ioctl(g, VFIO_GROUP_UNSET_CONTAINER), -1);
+	assert_int_equal(errno, EBUSY);
+	close_all(1, dev);
+	assert_int_equal(ioctl(g, VFIO_GROUP_UNSET_CONTAINER), 0);
+	close_all(2, g, c);
+}
+
+static void a_group_left_reaches_memory_no_more(void **state)
+{
+	int g2, dev, g, c = typed(DSA, &g);
+
+	(void)state;
+	dev = device(g, DSA);
+	g2 = join(c, DSA2);
+	assert_int_equal(softvfio_dma_write("dsa", IOVA, "y", 1), 0);
+	close_all(2, dev, g);
+	assert_int_equal(softvfio_dma_write("dsa", IOVA, "y", 1), -EFAULT);
+	close_all(2, g2, c);
+}
+
+/* What an mdev was mapped for need not suit an IOMMU. */
+static void a_bad_mapping_keeps_an_iommu_backed_group_out(void **state)
+{
+	int g2, g, c = typed(MDEV, &g);
+
+	(void)state;
+	assert_int_equal(map(c, guest, PAGE, 0xfee00000), 0);
+	g2 = group_open(DSA);
+	assert_int_equal(set_container(g2, c), -EINVAL);
+	assert_int_equal(unmap(c, 0xfee00000, PAGE), 0);
+	assert_int_equal(map(c, NULL, PAGE, 0), 0); /* nothing is there */
+	assert_int_equal(set_container(g2, c), -EFAULT);
+	assert_int_equal(unmap(c, 0, PAGE), 0);
+	assert_int_equal(set_container(g2, c), 0);
+	close_all(3, g2, g, c);
+}
+
+static void set_container_tells_bad_descriptors_apart(void **state)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int g = group_open(DSA);
+
+	(void)state;
+	assert_int_equal(set_container(g, -1), -EBADF);
+	assert_int_equal(set_container(g, 9999), -EBADF);
+	assert_int_equal(set_container(g, null), -EBADFD);
+	assert_int_equal(set_container(g, g), -EBADFD);
+	close_all(2, null, g);
+}
+
+static int bind_cdev(int dev, int iommufd)
+{
+	struct {
+		uint32_t argsz, flags;
+		int32_t iommufd;
+		uint32_t out_devid;
+	} bind = { .argsz = sizeof(bind), .iommufd = iommufd };
+	int r = ioctl(dev, VFIO_DEVICE_BIND_IOMMUFD, &bind);
+
+	return r < 0 ? -errno : r;
+}
+
+static void cdev_and_group_keep_each_other_out(void **state)
+{
+	int dev = open("/dev/vfio/devices/vfio5", O_RDWR | O_CLOEXEC);
+	int iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	int g = group_open(DSA);
+
+	(void)state;
+	assert_true(dev >= 0 && iommufd >= 0 && g >= 0);
+	assert_int_equal(bind_cdev(dev, iommufd), -EBUSY);
+	close_all(1, g);
+	/* One that failed leaves no trace. */
+	assert_int_equal(bind_cdev(dev, dev), -EBADFD);
+	g = group_open(DSA);
+	assert_true(g >= 0);
+	close_all(1, g);
+	assert_int_equal(bind_cdev(dev, iommufd), 0);
+	assert_int_equal(bind_cdev(dev, iommufd), -EINVAL);
+	assert_int_equal(group_open(DSA), -EBUSY);
+	close_all(1, dev);
+	g = group_open(DSA);
+	assert_true(g >= 0);
+	close_all(2, g, iommufd);
+}
+
+static int device_named(int g, const char *name)
+{
+	int fd = ioctl(g, VFIO_GROUP_GET_DEVICE_FD, name);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+static void device_names_are_matched_as_linux_does(void **state)
+{
+	char name[4200];
+	int g2, g, c = typed(DSA, &g);
+
+	(void)state;
+	assert_int_equal(device_named(g, "0000:06:00.0"), 0);
+	assert_int_equal(device_named(g, "0000:06:00.0 "), 0);
+	assert_int_equal(device_named(g, "0000:06:00.0 a=1"), -EINVAL);
+	assert_int_equal(device_named(g, "0000:06:00.01"), -ENODEV);
+	assert_int_equal(device_named(g, ""), -ENODEV);
+	memset(name, 'a', sizeof(name));
+	name[4095] = 0;
+	assert_int_equal(device_named(g, name), -ENODEV);
+	name[4095] = 'a';
+	name[4096] = 0;
+	assert_int_equal(device_named(g, name), -EINVAL);
+	/* Only PCI's parse what follows. */
+	g2 = join(c, MDEV);
+	assert_int_equal(device_named(g2, "0000:01:00.0 "), -ENODEV);
+	close_all(3, g2, g, c);
+}
+
+static void without_iommu_there_is_nothing_to_map_or_track(void **state)
+{
+	int g2, dev, c = container(), g = join(c, NOIOMMU);
+
+	(void)state;
+	assert_int_equal(ioctl(c, VFIO_CHECK_EXTENSION, VFIO_NOIOMMU_IOMMU), 1);
+	assert_int_equal(ioctl(c, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU), 0);
+	assert_int_equal(set_iommu(c, VFIO_TYPE1v2_IOMMU), -ENODEV);
+	assert_int_equal(set_iommu(c, VFIO_NOIOMMU_IOMMU), 0);
+	assert_int_equal(map(c, guest, PAGE, IOVA), -ENOTTY);
+	assert_int_equal(track(c, VFIO_IOMMU_DIRTY_PAGES_FLAG_START), -ENOTTY);
+	g2 = group_open(DSA);
+	assert_int_equal(set_container(g2, c), -EPERM);
+	dev = device(g, NOIOMMU);
+	assert_int_equal(softvfio_dma_write("noiommu", IOVA, "y", 1), -EFAULT);
+	close_all(4, dev, g2, g, c);
+	c = container();
+	g = join(c, DSA);
+	assert_int_equal(set_iommu(c, VFIO_NOIOMMU_IOMMU), -ENODEV);
+	close_all(2, g, c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			device_outlives_container_and_group_descriptors),
+		cmocka_unit_test(mappings_go_with_the_last_group),
+		cmocka_unit_test(a_group_in_use_does_not_leave),
+		cmocka_unit_test(a_group_left_reaches_memory_no_more),
+		cmocka_unit_test(a_bad_mapping_keeps_an_iommu_backed_group_out),
+		cmocka_unit_test(set_container_tells_bad_descriptors_apart),
+		cmocka_unit_test(cdev_and_group_keep_each_other_out),
+		cmocka_unit_test(device_names_are_matched_as_linux_does),
+		cmocka_unit_test(
+			without_iommu_there_is_nothing_to_map_or_track),
+	};
+
+	return cmocka_run_group_tests(tests, make_guest, free_guest);
+}
