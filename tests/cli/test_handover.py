@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""The connection is cut at each turn of the hand-over: who runs, who holds.
+
+A proxy between the two commands reads frames and cuts both sides' connections
+instead of passing one on.
+"""
+
+import json
+import os
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from conftest import example
+
+HEADER = struct.Struct("<IHHIIQQ")
+COMPLETE, READY, COMMIT, DONE = 10, 16, 17, 18
+
+CPU = {
+    "memory": [{"iova": "0x0", "size": "16M"}],
+    "cpu": {"writers": [{"rate": "10M/s", "set": "2M"}]},
+    "run": {"before_ms": 50, "after_ms": 50},
+}
+
+
+class Proxy:
+    """Listens at @path, connects to @to, cuts in place of a frame."""
+
+    def __init__(self, path, to, cut):
+        self.cut, self.to, self.was_cut = cut, to, False
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(1)
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        self.a, _ = self.listener.accept()
+        self.b = socket.socket(socket.AF_UNIX)
+        self.b.connect(self.to)
+        back = threading.Thread(target=self.relay, args=(self.b, self.a))
+        back.start()
+        self.relay(self.a, self.b)
+        back.join()
+        for s in (self.a, self.b, self.listener):
+            s.close()
+
+    def read(self, s, n):
+        data = bytearray()
+        while len(data) < n:
+            more = s.recv(min(n - len(data), 1 << 20))
+            if not more:
+                raise EOFError
+            data += more
+        return bytes(data)
+
+    def relay(self, src, dst):
+        try:
+            while True:
+                head = self.read(src, HEADER.size)
+                _, kind, _, _, _, length, _ = HEADER.unpack(head)
+                if kind == self.cut:
+                    self.was_cut = True
+                    break
+                dst.sendall(head + self.read(src, length))
+        except (EOFError, OSError):
+            pass
+        for s in (self.a, self.b):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+@pytest.fixture
+def cut(start, machine, tmp_path):
+    """Starts both sides with a proxy that cuts in place of a frame."""
+
+    def go(kind, base=CPU, source=(), destination=()):
+        m = machine(base=base)
+        rx = start("receive", "--json", m, "--listen",
+                   f"unix:{tmp_path}/rx", *destination)
+        for line in rx.stdout:
+            if "listening on" in line:
+                break
+        proxy = Proxy(f"{tmp_path}/proxy", f"{tmp_path}/rx", kind)
+        tx = start("migrate", "--json", m, "--to",
+                   f"unix:{tmp_path}/proxy", *source)
+        return tx, rx, proxy
+
+    return go
+
+
+def end(p, proxy=None):
+    out, err = p.communicate(timeout=40)
+    if proxy:
+        proxy.thread.join(timeout=10)
+        assert proxy.was_cut
+    return p.returncode, json.loads(out.splitlines()[-1]), err
+
+
+@pytest.mark.parametrize("base", [CPU, example("iommu")],
+                         ids=["cpu", "devices"])
+@pytest.mark.parametrize("kind,source,destination", [
+    (COMPLETE, (1, "source"), (1, None)),
+    (READY, (1, "source"), (5, None)),
+    (COMMIT, (5, None), (5, None)),
+    (DONE, (5, None), (0, "destination")),
+], ids=["complete", "ready", "commit", "done"])
+def test_cut_ends_as_the_table_says(cut, kind, source, destination, base):
+    tx, rx, proxy = cut(kind, base)
+    for p, (code, running) in ((tx, source), (rx, destination)):
+        got, result, err = end(p)
+        assert got == code, (result, err)
+        assert result["ok"] == (code == 0)
+        if running:
+            assert result["running"] == running
+        if code == 5:
+            assert result["running"] in ("none", "unknown")
+            assert "Nobody is there to say" in err
+            assert "resume" in err and "discard" in err
+    proxy.thread.join(timeout=10)
+    assert proxy.was_cut
+
+
+def say(path, word):
+    end_at = time.monotonic() + 20
+    while not os.path.exists(path):
+        assert time.monotonic() < end_at
+        time.sleep(0.02)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(path))
+        s.sendall(word.encode() + b"\n")
+
+
+def held(p):
+    """Waits for the prompt."""
+    for line in p.stderr:
+        if "is held here" in line:
+            return
+    raise AssertionError(p.stdout.read())
+
+
+@pytest.mark.parametrize("base", [CPU, example("iommu")],
+                         ids=["cpu", "devices"])
+@pytest.mark.parametrize("where,word,code,running", [
+    ("source", "resume", 1, "source"),
+    ("source", "discard", 0, "destination"),
+    ("destination", "resume", 0, "destination"),
+    ("destination", "discard", 1, "source"),
+])
+def test_held_machine_does_as_it_is_told(cut, tmp_path, where, word, code,
+                                         running, base):
+    path = tmp_path / "control"
+    options = {where: ("--control", path)}
+    tx, rx, proxy = cut(COMMIT, base, **options)
+    p, other = (tx, rx) if where == "source" else (rx, tx)
+    held(p)
+    say(path, word)
+    got, result, err = end(p, proxy)
+    assert got == code, (result, err)
+    assert result["running"] == running
+    assert not path.exists()
+    assert end(other)[0] == 5

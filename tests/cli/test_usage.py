@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""Usage, help, and what is not built yet."""
+
+import os
+import pathlib
+import re
+
+import pytest
+
+MAN = pathlib.Path(os.environ["SPOOR_MAN"])
+BUILT = ["migrate", "receive", "track", "probe"]
+LATER = ["plan", "bench", "compare", "report", "check", "serve"]
+
+
+def test_no_verb_shows_usage(spoor):
+    run = spoor()
+    assert run.code == 2
+    assert "Usage: spoor VERB" in run.err
+
+
+@pytest.mark.parametrize("verb", BUILT)
+def test_help_of_verb(spoor, verb):
+    run = spoor(verb, "--help")
+    assert run.code == 0
+    assert f"Usage: spoor {verb}" in run.out
+    assert "--json" in run.out
+
+
+@pytest.mark.parametrize("verb", BUILT)
+def test_help_verb_shows_options_without_terminal(spoor, verb):
+    assert spoor("help", verb).out == spoor(verb, "--help").out
+
+
+@pytest.mark.parametrize("verb", LATER)
+def test_later_verbs_say_so(spoor, verb):
+    run = spoor(verb, "x")
+    assert run.code == 2
+    assert "not in this version" in run.err
+
+
+@pytest.mark.parametrize("args,text", [
+    (["fly"], "no such verb"),
+    (["migrate"], "usage"),
+    (["migrate", "a", "b"], "usage"),
+    (["migrate", "--fast", "x"], "--fast: unknown option"),
+    (["migrate", "x", "--to"], "needs a value"),
+    (["migrate", "x", "--verify", "maybe"], "must be full|off"),
+    (["migrate", "x", "--cpu-tracker", "magic"], "must be auto, async"),
+    (["track", "x", "--seconds", "soon"], "--seconds soon"),
+    (["track", "x", "--interval", "0"], "must be a number of seconds above 0"),
+    (["track", "x", "--interval", "1e-9"], "must be a number of seconds"),
+    (["receive", "x"], "--listen ADDR is needed"),
+    (["help", "fly"], "no such verb"),
+])
+def test_bad_usage(spoor, args, text):
+    run = spoor(*args)
+    assert run.code == 2
+    assert text in run.err
+    assert run.out == ""
+
+
+def test_version(spoor):
+    run = spoor("--version")
+    assert run.code == 0
+    assert re.fullmatch(r"spoor \d+\.\d+\.\d+\n", run.out)
+
+
+@pytest.mark.parametrize("verb", BUILT)
+def test_manual_page_has_every_option(spoor, verb):
+    """One table feeds help; the page must not lag behind it."""
+    options = re.findall(r"^  (--[a-z-]+)", spoor(verb, "--help").out, re.M)
+    assert options
+    page = (MAN / f"spoor-{verb}.1.scd").read_text()
+    for option in options:
+        assert f"*{option}*" in page, option
+
+
+def test_completion_lists_verbs_and_options(spoor):
+    run = spoor("help", "--completion")
+    assert run.code == 0
+    for verb in BUILT:
+        assert f"\t{verb}) words=" in run.out
+    assert "machine-source" not in run.out
+    assert "--control-fd" not in run.out
+
+
+def test_unreachable_destination_fails_before_anything_runs(spoor, machine):
+    run = spoor("migrate", machine(), "--to", "unix:/nonexistent/s")
+    assert run.code == 1
+    assert "--to unix:/nonexistent/s" in run.err
+
+
+def test_track_ends_when_nobody_reads_on(start, machine):
+    p = start("track", machine(), "--interval", "0.1")
+    assert p.stdout.readline().startswith("Plan")
+    p.stdout.close()
+    p.stdout = None
+    _, err = p.communicate(timeout=20)
+    assert p.returncode == 1
+    assert "nobody reads" in err
+    assert list(start.scratch.iterdir()) == []

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program is interposed on by its dynamic loader: without one (no
+ * PT_INTERP), or with another machine's, it would run as if we were not there
+ * and talk to the real kernel.  Scripts run by their interpreter.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "program.h"
+
+/* Scripts may be run by scripts, but not for ever. */
+#define MAX_SCRIPTS 4
+
+static int usable(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) || access(path, X_OK))
+		return -EACCES;
+	return 0;
+}
+
+int program_find(const char *name, char *ret, size_t len)
+{
+	const char *path = getenv("PATH");
+	int worst = -ENOENT;
+
+	if (strchr(name, '/')) {
+		snprintf(ret, len, "%s", name);
+		return usable(name);
+	}
+	for (path = path ? path : "/bin:/usr/bin"; *path;) {
+		size_t n = strcspn(path, ":");
+		int l = snprintf(ret, len, "%.*s%s%s", (int)n, path,
+				 n ? "/" : "", name);
+		int r = l > 0 && (size_t)l < len ? usable(ret) : -ENOENT;
+
+		if (!r)
+			return 0;
+		if (r == -EACCES)
+			worst = r;
+		path += n + (path[n] == ':');
+	}
+	return worst;
+}
+
+static bool has_interpreter(int fd, const Elf64_Ehdr *e)
+{
+	for (unsigned int i = 0; i < e->e_phnum; i++) {
+		Elf64_Phdr p;
+		off_t at = (off_t)(e->e_phoff + (uint64_t)i * e->e_phentsize);
+
+		if (pread(fd, &p, sizeof(p), at) != (ssize_t)sizeof(p))
+			return false;
+		if (p.p_type == PT_INTERP)
+			return true;
+	}
+	return false;
+}
+
+/* "#! /bin/sh -e": the interpreter's path; false: no script. */
+static bool script(const char *head, char *ret, size_t len)
+{
+	size_t n;
+
+	if (strncmp(head, "#!", 2) != 0)
+		return false;
+	head += 2;
+	head += strspn(head, " \t");
+	n = strcspn(head, " \t\n");
+	snprintf(ret, len, "%.*s", (int)n, head);
+	return n > 0;
+}
+
+static const char *judge(const char *path, char *next, size_t len)
+{
+	union {
+		Elf64_Ehdr elf;
+		char text[256];
+	} head = { .text = "" };
+	struct stat st;
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	const char *why = NULL;
+
+	if (fd < 0)
+		return "it cannot be read";
+	n = pread(fd, head.text, sizeof(head.text) - 1, 0);
+	if (!fstat(fd, &st) && (st.st_mode & (S_ISUID | S_ISGID)) &&
+	    st.st_uid != geteuid())
+		why = "it changes its user, so the loader ignores libraries "
+		      "that are put before its own";
+	else if (n > 2 && script(head.text, next, len))
+		why = NULL;
+	else if (n < (ssize_t)sizeof(head.elf) ||
+		 memcmp(head.elf.e_ident, ELFMAG, SELFMAG) != 0)
+		why = "it is neither an ELF program nor a script";
+	else if (head.elf.e_ident[EI_CLASS] != ELFCLASS64)
+		why = "it is a 32-bit program";
+	else if (!has_interpreter(fd, &head.elf))
+		why = "it is statically linked: nothing can be put before its "
+		      "system calls";
+	close(fd);
+	return why;
+}
+
+const char *program_why_not_preload(const char *path)
+{
+	char at[PATH_MAX], next[PATH_MAX] = "";
+
+	snprintf(at, sizeof(at), "%s", path);
+	for (int i = 0; i < MAX_SCRIPTS; i++) {
+		const char *why = judge(at, next, sizeof(next));
+
+		if (why || !next[0])
+			return why;
+		memcpy(at, next, sizeof(at));
+		next[0] = 0;
+	}
+	return "its interpreters never end";
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spoor probe: what tracks and migrates each device.
+ *
+ * Without a device, every device that is bound to VFIO.
+ */
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "cmd.h"
+#include "session.h"
+
+#define CDEVS "/dev/vfio/devices"
+
+static bool finished(const struct session *s)
+{
+	return s->source.done || s->source.failed || !s->source.open;
+}
+
+/* One machine's devices, all or one; 0 or an exit code. */
+static int probe(const struct opts *o, const char *machine,
+		 struct machine_file *mf, const char *only)
+{
+	struct session s;
+	const char *error;
+	int r = session_open(&s, o, mf);
+
+	/* One device of a machine: the others are probed and not shown. */
+	s.only = only;
+	if (!r)
+		r = side_spawn(&s.source, "source", "machine-probe", o, machine,
+			       mf, s.stamps_fd, 0);
+	if (!r)
+		session_wait(&s, finished, UINT64_MAX, true);
+	if (!r && s.source.failed) {
+		error = json_string_value(
+			json_object_get(s.source.failed, "error"));
+		r = (int)json_integer_value(
+			json_object_get(s.source.failed, "exit"));
+		output_complain("%s: %s", machine, error);
+	} else if (!r && !s.source.done) {
+		r = s.interrupts ? EXIT_INTERRUPTED : EXIT_FAILED;
+	}
+	session_close(&s);
+	return r;
+}
+
+static int probe_machine(const struct opts *o, const char *text)
+{
+	struct machine_file *mf = NULL;
+	const char *hash = strrchr(text, '#');
+	char path[PATH_MAX];
+	bool found = !hash;
+	int r;
+
+	snprintf(path, sizeof(path), "%.*s",
+		 hash ? (int)(hash - text) : (int)strlen(text), text);
+	r = cmd_load(&mf, path, o, false);
+	for (size_t i = 0; !r && !found && i < mf->nr_devices; i++)
+		found = !strcmp(mf->devices[i].name, hash + 1);
+	if (!r && !found) {
+		output_complain("%s: no device \"%s\"", path, hash + 1);
+		r = EXIT_USAGE;
+	}
+	if (!r)
+		r = probe(o, path, mf, hash ? hash + 1 : NULL);
+	machine_file_free(mf);
+	return r;
+}
+
+static int probe_hardware(const struct opts *o, const char *spec)
+{
+	struct machine_file *mf = NULL;
+	char machine[160];
+	int r;
+
+	if (machine_file_for_device(&mf, spec))
+		return EXIT_FAILED;
+	snprintf(machine, sizeof(machine), CHILD_DEVICE "%s", spec);
+	r = probe(o, machine, mf, NULL);
+	machine_file_free(mf);
+	return r;
+}
+
+static bool is_machine(const char *text)
+{
+	return strstr(text, ".json") != NULL;
+}
+
+static int probe_one(const struct opts *o, const char *text)
+{
+	if (!strncmp(text, "vfio-user:", 10)) {
+		output_complain("%s: vfio-user devices are not in this "
+				"version",
+				text);
+		return EXIT_USAGE;
+	}
+	if (is_machine(text))
+		return probe_machine(o, text);
+	if (access("/dev/vfio", F_OK)) {
+		output_complain("%s: this machine has no VFIO: there "
+				"is no /dev/vfio",
+				text);
+		return EXIT_MISSING;
+	}
+	return probe_hardware(o, text);
+}
+
+static int probe_all(const struct opts *o)
+{
+	DIR *dir = opendir(CDEVS);
+	struct dirent *e;
+	int worst = 0;
+	size_t nr = 0;
+
+	while (dir && (e = readdir(dir))) {
+		char path[300];
+		int r;
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), CDEVS "/%s", e->d_name);
+		r = probe_hardware(o, path);
+		if (r)
+			worst = r;
+		nr++;
+	}
+	if (dir)
+		closedir(dir);
+	if (nr)
+		return worst;
+	output_complain("this machine has no VFIO devices: %s",
+			access("/dev/vfio", F_OK) ? "there is no /dev/vfio"
+						  : CDEVS
+				" is empty or missing");
+	return EXIT_MISSING;
+}
+
+int cmd_probe(const struct opts *o)
+{
+	int worst = 0;
+
+	if (!o->nr_args)
+		return probe_all(o);
+	for (size_t i = 0; i < o->nr_args; i++) {
+		int r = probe_one(o, o->args[i]);
+
+		if (r && (!worst || r != EXIT_MISSING))
+			worst = r;
+	}
+	return worst;
+}

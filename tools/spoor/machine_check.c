@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What single keys of a machine file cannot tell: overlaps, names, files that
+ * are not there, lines of policy that contradict each other.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <spoor/plan.h>
+
+#include "machine_file.h"
+#include "units.h"
+
+static int check_memory(const struct machine_file *mf, struct jp_error *error)
+{
+	if (!mf->nr_memory)
+		return jp_error_set(error,
+				    "memory: at least one region is needed");
+	for (size_t i = 0; i < mf->nr_memory; i++) {
+		const struct mf_region *a = &mf->memory[i];
+
+		if (a->iova + (a->size - 1) < a->iova)
+			return jp_error_set(error,
+					    "memory[%zu]: 0x%" PRIx64
+					    " and its size reach past 2^64",
+					    i, a->iova);
+		for (size_t j = 0; j < i; j++) {
+			const struct mf_region *b = &mf->memory[j];
+
+			if (a->iova <= b->iova + (b->size - 1) &&
+			    b->iova <= a->iova + (a->size - 1))
+				return jp_error_set(
+					error,
+					"memory[%zu].iova: 0x%" PRIx64
+					": overlaps memory[%zu]",
+					i, a->iova, j);
+		}
+	}
+	return 0;
+}
+
+static int check_spaces(const struct machine_file *mf, struct jp_error *error)
+{
+	for (size_t i = 0; i < mf->nr_spaces; i++) {
+		const struct mf_space *s = &mf->spaces[i];
+
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(mf->spaces[j].name, s->name))
+				return jp_error_set(error,
+						    "spaces[%zu].name: \"%s\": "
+						    "is spaces[%zu] too",
+						    i, s->name, j);
+		if (s->p2p && s->backend != MF_TYPE1)
+			return jp_error_set(error,
+					    "spaces[%zu].p2p: true: only a "
+					    "\"type1\" space maps peers' BARs",
+					    i);
+	}
+	return 0;
+}
+
+static int check_udp(const struct mf_device *d, size_t i,
+		     struct jp_error *error)
+{
+	const char *colon = strrchr(d->udp, ':');
+	uint64_t port;
+
+	if (d->model != MF_NIC)
+		return 0;
+	if (!colon || colon == d->udp || units_number(colon + 1, &port) ||
+	    port > 65535)
+		return jp_error_set(error,
+				    "devices[%zu].udp: \"%s\": must be "
+				    "\"ADDRESS:PORT\", port 0 is chosen by the "
+				    "kernel",
+				    i, d->udp);
+	return 0;
+}
+
+static struct mf_device *find_device(const struct machine_file *mf,
+				     const char *name, size_t len)
+{
+	for (size_t i = 0; i < mf->nr_devices; i++)
+		if (strlen(mf->devices[i].name) == len &&
+		    !memcmp(mf->devices[i].name, name, len))
+			return &mf->devices[i];
+	return NULL;
+}
+
+static int find_space(const struct machine_file *mf, struct mf_device *d,
+		      size_t i, struct jp_error *error)
+{
+	if (!d->space_name[0]) {
+		d->space = 0;
+		return 0;
+	}
+	for (size_t s = 0; s < mf->nr_spaces; s++)
+		if (!strcmp(mf->spaces[s].name, d->space_name)) {
+			d->space = s;
+			return 0;
+		}
+	return jp_error_set(error, "devices[%zu].space: \"%s\": no such space",
+			    i, d->space_name);
+}
+
+static int check_work(const struct machine_file *mf, const struct mf_device *d,
+		      size_t i, struct jp_error *error)
+{
+	const struct mf_work *w = &d->work;
+	const struct mf_device *peer;
+
+	if (!w->present)
+		return 0;
+	if (!w->set && d->model != MF_MDEV)
+		return jp_error_set(error,
+				    "devices[%zu].work: \"set\" is missing", i);
+	if (!w->rate)
+		return jp_error_set(
+			error, "devices[%zu].work: \"rate\" is missing", i);
+	if (w->set && w->request > w->set)
+		return jp_error_set(error,
+				    "devices[%zu].work.request: %" PRIu64
+				    ": is larger than \"set\", %" PRIu64,
+				    i, w->request, w->set);
+	if (!w->p2p[0])
+		return 0;
+	peer = find_device(mf, w->p2p, strlen(w->p2p));
+	if (!peer || peer->model != MF_NIC || peer == d)
+		return jp_error_set(error,
+				    "devices[%zu].work.p2p: \"%s\": must be a "
+				    "nic of this machine",
+				    i, w->p2p);
+	if (d->model != MF_DSA)
+		return jp_error_set(error,
+				    "devices[%zu].work.p2p: a %s device does "
+				    "not write to peers",
+				    i, mf_model_name(d->model));
+	if (!mf->spaces[d->space].p2p)
+		return jp_error_set(error,
+				    "devices[%zu].work.p2p: \"%s\": its space "
+				    "\"%s\" maps no peers (\"p2p\")",
+				    i, w->p2p, mf->spaces[d->space].name);
+	return 0;
+}
+
+/* Keys of policy are "NAME.what", and options NAME.what=value. */
+static int check_name(const struct machine_file *mf, size_t i,
+		      struct jp_error *error)
+{
+	const struct mf_device *d = &mf->devices[i];
+
+	if (strpbrk(d->name, ".=#/ ,"))
+		return jp_error_set(
+			error,
+			"devices[%zu].name: \"%s\": must not hold "
+			"\".\", \"=\", \"#\", \"/\", \",\" or blanks",
+			i, d->name);
+	for (size_t j = 0; j < i; j++) {
+		const struct mf_device *e = &mf->devices[j];
+
+		if (!strcmp(e->name, d->name))
+			return jp_error_set(error,
+					    "devices[%zu].name: \"%s\": is "
+					    "devices[%zu] too",
+					    i, d->name, j);
+		if (d->model == MF_NO_MODEL || e->model == MF_NO_MODEL)
+			continue;
+		if (!strcmp(e->address, d->address))
+			return jp_error_set(error,
+					    "devices[%zu].address: \"%s\": is "
+					    "devices[%zu] too",
+					    i, d->address, j);
+	}
+	return 0;
+}
+
+static int check_devices(struct machine_file *mf, struct jp_error *error)
+{
+	bool models = machine_has_models(mf);
+	int r = 0;
+
+	for (size_t i = 0; i < mf->nr_devices && !r; i++) {
+		struct mf_device *d = &mf->devices[i];
+
+		if (d->vfio_user[0])
+			return jp_error_set(error,
+					    "devices[%zu].vfio-user: \"%s\": "
+					    "vfio-user devices are not in this "
+					    "version",
+					    i, d->vfio_user);
+		if (models && d->model == MF_NO_MODEL)
+			return jp_error_set(error,
+					    "devices[%zu].vfio: \"%s\": a "
+					    "machine has software devices or "
+					    "hardware, not both",
+					    i, d->vfio);
+		if ((d->migration & (MF_P2P | MF_PRE_COPY)) &&
+		    !(d->migration & MF_STOP_COPY))
+			return jp_error_set(error,
+					    "devices[%zu].migration: needs "
+					    "\"stop-copy\" too",
+					    i);
+		r = check_name(mf, i, error);
+		if (!r)
+			r = check_udp(d, i, error);
+		if (!r)
+			r = find_space(mf, d, i, error);
+	}
+	for (size_t i = 0; i < mf->nr_devices && !r; i++)
+		r = check_work(mf, &mf->devices[i], i, error);
+	return r;
+}
+
+int machine_check(struct machine_file *mf, struct jp_error *error)
+{
+	int r = check_memory(mf, error);
+
+	if (!r)
+		r = check_spaces(mf, error);
+	if (!r)
+		r = check_devices(mf, error);
+	if (!r)
+		r = machine_check_policy(mf, error);
+	return r;
+}
+
+int machine_check_contents(const struct machine_file *mf,
+			   struct jp_error *error)
+{
+	for (size_t i = 0; i < mf->nr_memory; i++) {
+		const struct mf_region *r = &mf->memory[i];
+		struct stat st;
+
+		if (r->contents != MF_CONTENTS_FILE)
+			continue;
+		if (stat(r->file, &st) || !S_ISREG(st.st_mode))
+			return jp_error_set(
+				error,
+				"%s: memory[%zu].contents.file: \"%s\": %s",
+				mf->path, i, r->file,
+				strerror(errno ? errno : EINVAL));
+		if ((uint64_t)st.st_size > r->size)
+			return jp_error_set(
+				error,
+				"%s: memory[%zu].contents.file: \"%s\": "
+				"%" PRIu64 " bytes do not fit in %" PRIu64,
+				mf->path, i, r->file, (uint64_t)st.st_size,
+				r->size);
+	}
+	return 0;
+}
+
+static const char *override_of(const struct machine_file *mf,
+			       const char *device, const char *what)
+{
+	char key[96];
+
+	snprintf(key, sizeof(key), "%s.%s", device, what);
+	for (size_t i = 0; i < mf->policy.nr_overrides; i++)
+		if (!strcmp(mf->policy.overrides[i].key, key))
+			return mf->policy.overrides[i].value;
+	return NULL;
+}
+
+static bool one_of(const char *value, const char *const *words)
+{
+	for (; *words; words++)
+		if (!strcmp(value, *words))
+			return true;
+	return false;
+}
+
+static int check_override(const struct machine_file *mf,
+			  const struct mf_override *o, struct jp_error *error)
+{
+	static const char *const trackers[] = { "device", "iommu", "pinned",
+						"all",	  "none",  NULL };
+	static const char *const whens[] = { "together", "before-bulk",
+					     "after-bulk", NULL };
+	static const char *const hows[] = { "stop", "quiet", NULL };
+	const char *dot = strchr(o->key, '.');
+	uint64_t size;
+
+	if (!dot || !find_device(mf, o->key, (size_t)(dot - o->key)))
+		return jp_error_set(error, "policy.%s: no such device", o->key);
+	if (!strcmp(dot, ".tracker"))
+		return one_of(o->value, trackers)
+			       ? 0
+			       : jp_error_set(
+					 error,
+					 "policy.%s: \"%s\": must be "
+					 "\"device\", \"iommu\", \"pinned\", "
+					 "\"all\" or \"none\"",
+					 o->key, o->value);
+	if (!strcmp(dot, ".suspend"))
+		return one_of(o->value, whens)
+			       ? 0
+			       : jp_error_set(
+					 error,
+					 "policy.%s: \"%s\": must be "
+					 "\"together\", \"before-bulk\" or "
+					 "\"after-bulk\"",
+					 o->key, o->value);
+	if (!strcmp(dot, ".how"))
+		return one_of(o->value, hows)
+			       ? 0
+			       : jp_error_set(
+					 error,
+					 "policy.%s: \"%s\": must be \"stop\" "
+					 "or \"quiet\"",
+					 o->key, o->value);
+	if (strcmp(dot, ".page_size") != 0)
+		return jp_error_set(
+			error,
+			"policy.%s: unknown key; known are "
+			"NAME.tracker, NAME.page_size, NAME.suspend "
+			"and NAME.how",
+			o->key);
+	if (units_size(o->value, &size) || size < MF_PAGE ||
+	    (size & (size - 1)))
+		return jp_error_set(error,
+				    "policy.%s: \"%s\": must be a power of two "
+				    "of at least 4K",
+				    o->key, o->value);
+	return 0;
+}
+
+/* Lines that cannot both hold, whatever the hardware. */
+static int check_contradictions(const struct machine_file *mf,
+				struct jp_error *error)
+{
+	const char *name = mf->policy.name;
+	bool stop_copy =
+		!strcmp(name, "stop-copy") || !strcmp(name, "strict:stop-copy");
+
+	for (size_t i = 0; i < mf->nr_devices; i++) {
+		const char *dev = mf->devices[i].name;
+		const char *tracker = override_of(mf, dev, "tracker");
+		const char *page = override_of(mf, dev, "page_size");
+
+		if (page && tracker &&
+		    (!strcmp(tracker, "none") || !strcmp(tracker, "all")))
+			return jp_error_set(error,
+					    "policy.%s.page_size: \"%s\": "
+					    "contradicts policy.%s.tracker, "
+					    "\"%s\", which has no page size",
+					    dev, page, dev, tracker);
+		if (stop_copy && tracker && strcmp(tracker, "none") != 0)
+			return jp_error_set(error,
+					    "policy.%s.tracker: \"%s\": "
+					    "contradicts policy.name, \"%s\", "
+					    "which tracks nothing",
+					    dev, tracker, name);
+	}
+	return 0;
+}
+
+int machine_check_policy(const struct machine_file *mf, struct jp_error *error)
+{
+	const char *name = mf->policy.name;
+	const char *const *known = spoor_plan_policies();
+	int r = 0;
+
+	if (!strncmp(name, "strict:", 7))
+		name += 7;
+	if (strchr(name, '/') || strstr(name, ".json"))
+		return jp_error_set(
+			error,
+			"policy.name: \"%s\": plan files are not in "
+			"this version",
+			mf->policy.name);
+	if (!one_of(name, known)) {
+		char text[200] = "";
+		size_t used = 0;
+
+		for (size_t i = 0; known[i] && used < sizeof(text); i++)
+			used += (size_t)snprintf(text + used,
+						 sizeof(text) - used, "%s%s",
+						 i ? ", " : "", known[i]);
+		return jp_error_set(
+			error,
+			"policy.name: \"%s\": must be one of %s, or "
+			"\"strict:\" and one",
+			mf->policy.name, text);
+	}
+	for (size_t i = 0; i < mf->policy.nr_overrides && !r; i++)
+		r = check_override(mf, &mf->policy.overrides[i], error);
+	return r ? r : check_contradictions(mf, error);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A machine that is held: nobody here knows whether the other side runs it.
+ * A person, or a script on the control socket, must say.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "session.h"
+
+int session_control_open(struct session *s)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	if (strlen(s->o->control) >= sizeof(addr.sun_path)) {
+		output_complain("--control %s: path too long", s->o->control);
+		return EXIT_USAGE;
+	}
+	memcpy(addr.sun_path, s->o->control, strlen(s->o->control) + 1);
+	s->control_listen =
+		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (s->control_listen < 0 ||
+	    bind(s->control_listen, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    listen(s->control_listen, 4)) {
+		output_complain("--control %s: %s", s->o->control,
+				strerror(errno));
+		/* The path is somebody else's. */
+		if (s->control_listen >= 0)
+			close(s->control_listen);
+		s->control_listen = -1;
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+void session_control_close(struct session *s)
+{
+	if (s->control.fd >= 0)
+		close(s->control.fd);
+	s->control.fd = -1;
+	if (s->control_listen >= 0) {
+		close(s->control_listen);
+		unlink(s->o->control);
+	}
+	s->control_listen = -1;
+}
+
+static bool told(const struct session *s)
+{
+	if (s->order)
+		return true;
+	/* Without a socket, the end of stdin means nobody is there. */
+	return s->control_listen < 0 && s->input.eof;
+}
+
+const char *session_hold(struct session *s, const char *why)
+{
+	s->order = NULL;
+	output_clear_bar(&s->out);
+	fprintf(stderr,
+		"%s\nThe machine is held here, stopped. Find out whether it "
+		"runs on the other side, then say\n"
+		"  resume   it does not run there: run it here\n"
+		"  discard  it runs there: forget it here\n",
+		why);
+	if (s->control_listen >= 0)
+		fprintf(stderr, "here, or on the socket %s\n", s->o->control);
+	s->input = (struct lines_text){ .fd = STDIN_FILENO };
+	session_wait(s, told, UINT64_MAX, true);
+	s->input.fd = -1;
+	if (!s->order)
+		fprintf(stderr, "Nobody is there to say (stdin has ended): "
+				"the held machine ends with this process\n");
+	return s->order;
+}

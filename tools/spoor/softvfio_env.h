@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Handing a machine's software devices to softvfio.
+ */
+#ifndef SPOOR_TOOL_SOFTVFIO_ENV_H
+#define SPOOR_TOOL_SOFTVFIO_ENV_H
+
+#include <stddef.h>
+
+#include "machine_file.h"
+
+/* SOFTVFIO_CONFIG's value, freed by the caller; NULL: out of memory. */
+char *softvfio_config_text(const struct machine_file *mf);
+/*
+ * libsoftvfio.so beside this program, or in ../lib (and what meson calls it);
+ * -ENOENT: not found.
+ */
+int softvfio_find_library(char *buf, size_t len);
+
+#endif /* SPOOR_TOOL_SOFTVFIO_ENV_H */
