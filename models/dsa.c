@@ -93,15 +93,17 @@ static int fetch(struct model *m, uint64_t iova)
 	return 0;
 }
 
-/* The pattern as it falls on the bytes from pos on. */
+/* The pattern as it falls on the bytes from pos on; page holds whole words. */
 static void fill_page(const struct dsa *dsa, uint8_t *page, size_t len)
 {
-	uint64_t le = htole64(dsa->now.pattern);
-	uint8_t pattern[sizeof(le)];
+	unsigned int turn = dsa->pos % 8 * 8;
+	uint64_t word = dsa->now.pattern;
 
-	memcpy(pattern, &le, sizeof(le));
-	for (size_t i = 0; i < len; i++)
-		page[i] = pattern[(dsa->pos + i) % sizeof(pattern)];
+	if (turn)
+		word = word >> turn | word << (64 - turn);
+	word = htole64(word);
+	for (size_t i = 0; i < len; i += sizeof(word))
+		memcpy(page + i, &word, sizeof(word));
 }
 
 /* Some chunks of the transfer; -EAGAIN: held, nothing of the next is done. */

@@ -134,8 +134,8 @@ def test_two_spaces_keep_peers_apart(run):
 
 
 def test_two_spaces_control_corrupts_and_is_caught(run):
-    """The peer writes on while it stops, for 200 ms, into the stopped nic: it
-    holds work for half a second, so however slow the pause is there is some."""
+    """The peer writes on while it stops, for a second, into the stopped nic: it
+    holds 64 requests, half of them into that BAR, whatever the pause took."""
     r = run("two-spaces-control")
     result = r.result()
     assert r.code == 4, result
