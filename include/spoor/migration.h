@@ -204,8 +204,13 @@ spoor_machine_add_space(struct spoor_machine *machine,
  * @dev:     device, attached to @space or adopted; borrowed.
  * @space:   a registered space.
  *
+ * An adopted device that the caller attached by itself writes to where no
+ * space knows: it is taken to reach all of the machine's memory, and only its
+ * own tracker can cover it.
+ *
  * Return: 0, or -EEXIST if there is one of that name, -ENOENT if @space is
- * not registered, or -ENOMEM.
+ * not registered, -EINVAL if @dev is attached to another space, or to none
+ * and is not adopted, or -ENOMEM.
  */
 SPOOR_API SPOOR_NODISCARD int
 spoor_machine_add_device(struct spoor_machine *machine,

@@ -45,6 +45,7 @@ struct spoor_device_fact {
 	unsigned int migration; /* SPOOR_MIGRATION_*, 0: cannot migrate */
 	bool p2p_stops_all; /* declared by the user */
 	bool noiommu;
+	uint64_t reach_bytes; /* of memory, that it may write */
 	const char *reaches_peer; /* name of a peer whose BAR it can write */
 	struct spoor_tracker_fact own; /* SPOOR_TRACKER_DEVICE */
 	struct spoor_tracker_fact iommu; /* SPOOR_TRACKER_IOMMU */
@@ -55,7 +56,6 @@ struct spoor_device_fact {
 struct spoor_space_fact {
 	const char *name;
 	enum spoor_space_backend backend;
-	uint64_t mapped_bytes; /* what its devices may write */
 };
 
 /* One line of policy from the user: "nic0.page_size" = "16K". */

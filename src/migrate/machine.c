@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "device/device_priv.h"
 #include "migrate/states.h"
 #include "migrate/tracking.h"
 
@@ -112,6 +113,12 @@ int spoor_machine_add_device(struct spoor_machine *machine,
 		return spoor_fail(ENOENT,
 				  "machine: the space of %s is not registered",
 				  info.name);
+	if (dev->space ? dev->space != space : !dev->adopted)
+		return spoor_fail(
+			EINVAL,
+			"machine: %s is attached to %s: what it may "
+			"write would be looked for in the wrong place",
+			info.name, dev->space ? "another space" : "no space");
 	for (size_t i = 0; i < machine->nr_devices; i++) {
 		if (!strcmp(machine->devices[i].name, info.name))
 			return spoor_fail(EEXIST,
@@ -130,6 +137,7 @@ int spoor_machine_add_device(struct spoor_machine *machine,
 		.name = info.name,
 		.migration = info.migration,
 		.p2p_stops_all = info.p2p_stops_all,
+		.elsewhere = !dev->space,
 		.state = SPOOR_STATE_RUNNING,
 	};
 	return 0;

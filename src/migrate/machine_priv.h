@@ -29,6 +29,9 @@ struct spoor_machine_device {
 	const char *name; /* borrowed from the device */
 	unsigned int migration; /* SPOOR_MIGRATION_* */
 	bool p2p_stops_all;
+	/* Attached by the caller, to what no space here knows: it may write
+	 * to all of memory. */
+	bool elsewhere;
 
 	enum spoor_device_state state; /* as last told or heard */
 	bool blocked; /* CPUs are kept from its BARs */
@@ -100,6 +103,10 @@ void spoor_run_finish(struct spoor_run *run, enum spoor_outcome outcome,
 /* survey.c: what is mapped in a space and lies in the machine's memory. */
 int spoor_machine_mapped(const struct spoor_machine *machine, size_t space,
 			 struct spoor_range_list *ret);
+/* What a device may write of the machine's memory. */
+int spoor_machine_reach(const struct spoor_machine *machine,
+			const struct spoor_machine_device *d,
+			struct spoor_range_list *ret);
 int spoor_machine_ranges(const struct spoor_machine *machine,
 			 struct spoor_range_list *ret);
 

@@ -52,6 +52,15 @@ int spoor_machine_mapped(const struct spoor_machine *machine, size_t space,
 	return 0;
 }
 
+int spoor_machine_reach(const struct spoor_machine *machine,
+			const struct spoor_machine_device *d,
+			struct spoor_range_list *ret)
+{
+	if (d->elsewhere)
+		return spoor_machine_ranges(machine, ret);
+	return spoor_machine_mapped(machine, d->space_index, ret);
+}
+
 static void try_tracker(struct spoor_tracker_fact *fact, int err,
 			struct spoor_tracker *t,
 			const struct spoor_range_list *mapped)
@@ -79,9 +88,11 @@ static int learn_device(struct spoor_machine *machine,
 	int err;
 
 	SPOOR_LOCKED(&machine->lock);
-	err = spoor_machine_mapped(machine, d->space_index, &mapped);
+	err = spoor_machine_reach(machine, d, &mapped);
 	if (err)
 		goto clear_ranges;
+	for (size_t i = 0; i < mapped.nr; i++)
+		fact->reach_bytes += mapped.ranges[i].len;
 	spoor_device_get_info(d->dev, &info);
 	fact->name = info.name;
 	fact->space = d->space_index;
@@ -100,7 +111,9 @@ static int learn_device(struct spoor_machine *machine,
 	err = spoor_tracker_open_iommu(&t, d->space, d->dev);
 	try_tracker(&fact->iommu, err, t, &mapped);
 	t = NULL;
-	err = spoor_tracker_open_pinned(&t, d->space);
+	err = d->elsewhere ? spoor_fail(EINVAL, "%s: not attached to its space",
+					d->name)
+			   : spoor_tracker_open_pinned(&t, d->space);
 	try_tracker(&fact->pinned, err, t, &mapped);
 	if (spoor_device_state_size(d->dev, &fact->state_bytes))
 		fact->state_bytes = 0;
@@ -130,26 +143,16 @@ int spoor_machine_facts(struct spoor_machine *machine,
 	return 0;
 }
 
-static int learn_spaces(struct spoor_machine *machine,
-			struct spoor_space_fact *facts)
+static void learn_spaces(const struct spoor_machine *machine,
+			 struct spoor_space_fact *facts)
 {
-	SPOOR_LOCKED(&machine->lock);
 	for (size_t i = 0; i < machine->nr_spaces; i++) {
-		struct spoor_range_list mapped = { 0 };
 		struct spoor_space_info info;
-		int err;
 
 		spoor_space_get_info(machine->spaces[i], &info);
 		facts[i].name = info.name;
 		facts[i].backend = info.backend;
-		err = spoor_machine_mapped(machine, i, &mapped);
-		for (size_t j = 0; j < mapped.nr; j++)
-			facts[i].mapped_bytes += mapped.ranges[j].len;
-		spoor_range_list_clear(&mapped);
-		if (err)
-			return err;
 	}
-	return 0;
 }
 
 int spoor_machine_plan(struct spoor_machine *machine,
@@ -172,9 +175,7 @@ int spoor_machine_plan(struct spoor_machine *machine,
 			sizeof(*spaces));
 	if (!spaces)
 		return spoor_fail(ENOMEM, "machine: out of memory");
-	err = learn_spaces(machine, spaces);
-	if (err)
-		return err;
+	learn_spaces(machine, spaces);
 	input.devices = devices;
 	input.spaces = spaces;
 	input.nr_spaces = machine->nr_spaces;

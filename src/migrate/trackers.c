@@ -21,6 +21,10 @@ int spoor_tracked_ranges(const struct spoor_machine *machine,
 {
 	if (tracked->space == SPOOR_NO_SPACE)
 		return spoor_machine_ranges(machine, ret);
+	for (size_t i = 0; i < tracked->nr_devices; i++) {
+		if (machine->devices[tracked->devices[i]].elsewhere)
+			return spoor_machine_ranges(machine, ret);
+	}
 	return spoor_machine_mapped(machine, tracked->space, ret);
 }
 

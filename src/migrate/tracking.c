@@ -320,7 +320,10 @@ int spoor_tracking_collect(struct spoor_tracking *tracking, bool stopped)
 void spoor_tracking_mark_device(struct spoor_tracking *tracking,
 				struct spoor_machine_device *d)
 {
-	const struct spoor_tracked t = { .space = d->space_index };
+	size_t index = (size_t)(d - tracking->run->machine->devices);
+	const struct spoor_tracked t = { .space = d->space_index,
+					 .devices = &index,
+					 .nr_devices = 1 };
 
 	SPOOR_LOCKED(&tracking->run->machine->lock);
 	d->dirty_pages += mark_covered(tracking, &t);
@@ -405,6 +408,23 @@ void spoor_tracking_free(struct spoor_tracking *tracking)
 	free(tracking);
 }
 
+/* Does it track what is mapped in @space, and no more? */
+static bool follows(const struct spoor_tracking *tracking,
+		    const struct spoor_tracked *t,
+		    const struct spoor_space *space)
+{
+	const struct spoor_machine *machine = tracking->run->machine;
+
+	if (t->space == SPOOR_NO_SPACE || t->everything ||
+	    machine->spaces[t->space] != space)
+		return false;
+	for (size_t i = 0; i < t->nr_devices; i++) {
+		if (machine->devices[t->devices[i]].elsewhere)
+			return false;
+	}
+	return true;
+}
+
 /* Tell a tracker of those parts of a range that it does not know yet. */
 static int map_unknown(struct spoor_tracker *t, const struct spoor_range *range)
 {
@@ -434,8 +454,7 @@ int spoor_tracking_mapped(struct spoor_tracking *tracking,
 	for (size_t i = 0; !err && i < tracking->trackers.nr; i++) {
 		struct spoor_tracked *t = &tracking->trackers.list[i];
 
-		if (t->space == SPOOR_NO_SPACE || t->everything ||
-		    tracking->run->machine->spaces[t->space] != space)
+		if (!follows(tracking, t, space))
 			continue;
 		err = map_unknown(t->t, range);
 	}
@@ -452,8 +471,7 @@ void spoor_tracking_unmapped(struct spoor_tracking *tracking,
 	for (size_t i = 0; i < tracking->trackers.nr; i++) {
 		struct spoor_tracked *t = &tracking->trackers.list[i];
 
-		if (t->space == SPOOR_NO_SPACE || t->everything ||
-		    tracking->run->machine->spaces[t->space] != space)
+		if (!follows(tracking, t, space))
 			continue;
 		/* It was never told of the range, or already: marked above. */
 		if (spoor_tracker_unmap(t->t, range))

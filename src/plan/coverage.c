@@ -41,7 +41,6 @@ static void say_tracked(struct spoor_plan_line *line, const char *what)
 }
 
 int spoor_coverage_prove(struct spoor_plan *plan, struct spoor_plan_line *line,
-			 const struct spoor_plan_input *input,
 			 const struct spoor_device_fact *dev)
 {
 	char size[24];
@@ -50,7 +49,7 @@ int spoor_coverage_prove(struct spoor_plan *plan, struct spoor_plan_line *line,
 	ret = prove_quiet(plan, line, dev);
 	if (ret)
 		return ret;
-	spoor_plan_size(size, input->spaces[dev->space].mapped_bytes);
+	spoor_plan_size(size, dev->reach_bytes);
 	if (plan->stop_copy) {
 		snprintf(line->covered_by, sizeof(line->covered_by),
 			 "stopped before anything is sent");

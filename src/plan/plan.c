@@ -72,7 +72,7 @@ static int make_line(struct spoor_plan *plan, struct spoor_plan_line *line,
 	ret = spoor_override_apply(plan, line, input, dev);
 	if (ret)
 		return ret;
-	return spoor_coverage_prove(plan, line, input, dev);
+	return spoor_coverage_prove(plan, line, dev);
 }
 
 static int check_input(const struct spoor_plan_input *input)

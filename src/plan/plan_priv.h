@@ -53,7 +53,6 @@ int spoor_override_check(const struct spoor_plan_input *input);
 
 /* Prove that no write of the device goes unseen, or add a blocker. */
 int spoor_coverage_prove(struct spoor_plan *plan, struct spoor_plan_line *line,
-			 const struct spoor_plan_input *input,
 			 const struct spoor_device_fact *dev);
 
 #endif /* SPOOR_PLAN_PLAN_PRIV_H */

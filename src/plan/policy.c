@@ -118,7 +118,7 @@ static void suspend_untracked(struct spoor_plan_line *line,
 			      const struct spoor_plan_input *input,
 			      const struct spoor_device_fact *dev)
 {
-	uint64_t reach = input->spaces[dev->space].mapped_bytes;
+	uint64_t reach = dev->reach_bytes;
 	bool after = reach && reach <= input->memory_bytes / 2;
 	char a[24], b[24];
 

@@ -45,6 +45,7 @@ static void nic_and_dsa(struct machine *m)
 			{ .name = "nic0",
 			  .migration = SPOOR_MIGRATION_STOP_COPY |
 				       SPOOR_MIGRATION_P2P,
+			  .reach_bytes = 2 * G,
 			  .own = tracker(SPOOR_TRACKER_DEVICE, 0x1fff000,
 					 SPOOR_TRACKER_EXACT),
 			  .iommu = absent,
@@ -52,16 +53,15 @@ static void nic_and_dsa(struct machine *m)
 			{ .name = "dsa0",
 			  .migration = SPOOR_MIGRATION_STOP_COPY |
 				       SPOOR_MIGRATION_P2P,
+			  .reach_bytes = 2 * G,
 			  .own = absent,
 			  .iommu = absent,
 			  .pinned = absent },
 		},
 		.spaces = { { .name = "main",
-			      .backend = SPOOR_SPACE_IOMMUFD,
-			      .mapped_bytes = 2 * G },
+			      .backend = SPOOR_SPACE_IOMMUFD },
 			    { .name = "lone",
-			      .backend = SPOOR_SPACE_TYPE1,
-			      .mapped_bytes = 2 * G } },
+			      .backend = SPOOR_SPACE_TYPE1 } },
 	};
 	m->input = (struct spoor_plan_input){
 		.size = sizeof(m->input),
@@ -148,7 +148,7 @@ static void auto_suspends_after_the_bulk_what_reaches_little(void **state)
 	(void)state;
 	nic_and_dsa(&m);
 	m.devices[1].space = 1;
-	m.spaces[1].mapped_bytes = G / 8;
+	m.devices[1].reach_bytes = G / 8;
 	plan = planned(&m, "auto");
 	assert_int_equal(plan->lines[1].when, SPOOR_SUSPEND_AFTER_BULK);
 	assert_non_null(strstr(plan->lines[1].covered_by, "128M"));
