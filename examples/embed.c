@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,8 +36,9 @@ static void die(const char *what)
 /* The VMM: one CPU thread that writes a page now and then. */
 struct vmm {
 	uint64_t *ram;
-	pthread_mutex_t lock; /* held while the CPU is paused */
-	atomic_bool quit;
+	pthread_mutex_t lock; /* held over each store */
+	pthread_cond_t changed;
+	bool paused, quit;
 	struct spoor_memory *memory;
 	struct spoor_space *space;
 	struct spoor_device *dev[2];
@@ -48,31 +50,49 @@ static void *cpu(void *arg)
 	struct vmm *vmm = arg;
 	const uint64_t nr_words = MEMORY_LEN / sizeof(uint64_t);
 
-	for (uint64_t n = 1; !atomic_load(&vmm->quit); n++) {
+	pthread_mutex_lock(&vmm->lock);
+	for (uint64_t n = 1; !vmm->quit; n++) {
 		uint64_t at = n * 7919 * 512 % nr_words;
 
-		pthread_mutex_lock(&vmm->lock);
+		if (vmm->paused) {
+			pthread_cond_wait(&vmm->changed, &vmm->lock);
+			continue;
+		}
 		atomic_store((_Atomic uint64_t *)&vmm->ram[at], n);
 		pthread_mutex_unlock(&vmm->lock);
 		usleep(100);
+		pthread_mutex_lock(&vmm->lock);
 	}
+	pthread_mutex_unlock(&vmm->lock);
 	return NULL;
+}
+
+static int set_paused(struct vmm *vmm, bool paused)
+{
+	pthread_mutex_lock(&vmm->lock);
+	vmm->paused = paused;
+	pthread_cond_signal(&vmm->changed);
+	pthread_mutex_unlock(&vmm->lock);
+	return 0;
 }
 
 static int pause_cpus(void *opaque)
 {
-	struct vmm *vmm = opaque;
-
-	pthread_mutex_lock(&vmm->lock);
-	return 0;
+	return set_paused(opaque, true);
 }
 
 static int resume_cpus(void *opaque)
 {
-	struct vmm *vmm = opaque;
+	return set_paused(opaque, false);
+}
 
+static void end_cpus(struct vmm *vmm, pthread_t thread)
+{
+	pthread_mutex_lock(&vmm->lock);
+	vmm->quit = true;
+	pthread_cond_signal(&vmm->changed);
 	pthread_mutex_unlock(&vmm->lock);
-	return 0;
+	pthread_join(thread, NULL);
 }
 
 /* The VMM's own state travels too: here, a greeting. */
@@ -133,6 +153,7 @@ static void set_up(struct vmm *vmm, char *const address[2])
 		die("mmap");
 	vmm->ram = ram.hva;
 	pthread_mutex_init(&vmm->lock, NULL);
+	pthread_cond_init(&vmm->changed, NULL);
 
 	if (spoor_memory_new(&vmm->memory) ||
 	    spoor_memory_add(vmm->memory, &ram))
@@ -164,6 +185,19 @@ static void tear_down(struct vmm *vmm)
 	munmap(vmm->ram, MEMORY_LEN);
 }
 
+/* Where does it run?  Nobody may guess: two sides would write one disk. */
+static void conclude(const char *side, const struct spoor_result *result)
+{
+	printf("%s: %s; runs at %s, %s, downtime %.1f ms\n", side,
+	       result->error[0] ? result->error : "moved", result->running,
+	       result->verified ? "verified" : "not verified",
+	       (double)result->downtime_ns / 1e6);
+	if (result->outcome == SPOOR_UNKNOWN)
+		printf("%s: held, stopped: ask the other side, then "
+		       "spoor_machine_resume() it here, or discard it\n",
+		       side);
+}
+
 /* Run, decide, migrate away. */
 static int source(struct vmm *vmm, const struct spoor_run_opts *opts)
 {
@@ -180,14 +214,8 @@ static int source(struct vmm *vmm, const struct spoor_run_opts *opts)
 		       plan->lines[i].covered_by, plan->lines[i].reason);
 
 	ret = spoor_source_run(vmm->machine, plan, opts, &result);
-	printf("source: %s; runs at %s, %s, downtime %.1f ms\n",
-	       ret ? result.error : "moved", result.running,
-	       result.verified ? "verified" : "not verified",
-	       (double)result.downtime_ns / 1e6);
-	atomic_store(&vmm->quit, true);
-	if (!ret) /* it is stopped here, and stays so */
-		resume_cpus(vmm);
-	pthread_join(thread, NULL);
+	conclude("source", &result);
+	end_cpus(vmm, thread);
 	spoor_result_clear(&result);
 	spoor_plan_free(plan);
 	return ret;
@@ -205,10 +233,8 @@ static int destination(struct vmm *vmm, const struct spoor_run_opts *opts)
 	ret = spoor_destination_run(vmm->machine, opts, &result);
 	if (!ret)
 		usleep(100000); /* it lives here now */
-	atomic_store(&vmm->quit, true);
-	if (ret)
-		resume_cpus(vmm);
-	pthread_join(thread, NULL);
+	conclude("destination", &result);
+	end_cpus(vmm, thread);
 	spoor_result_clear(&result);
 	return ret;
 }
@@ -220,7 +246,7 @@ int main(int argc, char **argv)
 	struct spoor_run_opts opts = { .size = sizeof(opts),
 				       .verify = true,
 				       .event = on_event };
-	struct vmm vmm = { .quit = false };
+	struct vmm vmm = { .paused = false };
 	int pair[2], status = 0;
 	pid_t child;
 	int ret;

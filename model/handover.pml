@@ -20,10 +20,15 @@
  *
  * A message is delivered whole or not at all: a frame that was cut is none.
  * What was sent before the connection ended may still arrive (it is in the
- * socket); what is sent afterwards does not.  Waiting ends with a message or,
- * once the connection has ended or the other was killed, with nothing (in the
- * code: end of stream, or the silence allowed).
+ * socket); what is sent afterwards does not.  Waiting ends with a message or
+ * with nothing: once the connection has ended or the other was killed, and, if
+ * there are faults, at any time (in the code: the silence allowed is over).
  */
+#ifdef NO_FAULTS
+#define PATIENCE_ENDS false
+#else
+#define PATIENCE_ENDS true
+#endif
 
 mtype = { LOADED, READY, COMMIT, DONE, ABORT };
 mtype:side = { WORKING, RUNS, HOLDS, DISCARDED, OVER, DEAD };
@@ -62,6 +67,7 @@ proctype source()
 		if
 		:: to_src?m
 		:: empty(to_src) && (cut || dst_left) -> goto run_on
+		:: PATIENCE_ENDS -> say(to_dst, ABORT); goto run_on
 		fi;
 		if
 		:: m == LOADED -> skip
@@ -72,6 +78,7 @@ proctype source()
 		if
 		:: to_src?m
 		:: empty(to_src) && (cut || dst_left) -> goto run_on
+		:: PATIENCE_ENDS -> say(to_dst, ABORT); goto run_on
 		fi;
 		if
 		:: m == READY -> skip
@@ -102,6 +109,7 @@ proctype source()
 			:: else -> goto hold
 			fi
 		:: empty(to_src) && (cut || dst_left) -> goto hold
+		:: PATIENCE_ENDS -> goto hold
 		od;
 run_on:
 		src = RUNS;
@@ -146,6 +154,7 @@ proctype destination()
 		:: empty(to_dst) && (cut || src_left) ->
 			dst = HOLDS;
 			goto end
+		:: PATIENCE_ENDS -> dst = HOLDS; goto end
 		fi;
 		dst = RUNS;
 		say(to_src, DONE);

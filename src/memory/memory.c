@@ -12,10 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -27,6 +29,7 @@
 struct backing {
 	void *alias;
 	int fd; /* our own: the caller may close its one */
+	bool tells_holes;
 };
 
 struct spoor_memory {
@@ -163,6 +166,18 @@ static int make_room(struct spoor_memory *m)
 	return 0;
 }
 
+/*
+ * Where memory is the file, a page that was stored to is no hole from then on.
+ * Other file systems may learn of it when it is written back.
+ */
+static bool tells_holes(int fd)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC);
+}
+
 static int open_backing(const struct spoor_region *r, struct backing *ret)
 {
 	SPOOR_AUTO_FD fd = -1;
@@ -185,7 +200,9 @@ static int open_backing(const struct spoor_region *r, struct backing *ret)
 			"memory at 0x%" PRIx64 "+0x%" PRIx64
 			": mmap of backing file %d at 0x%" PRIx64,
 			r->range.iova, r->range.len, r->fd, r->offset);
-	*ret = (struct backing){ .alias = p, .fd = SPOOR_STEAL_FD(fd) };
+	*ret = (struct backing){ .alias = p,
+				 .fd = SPOOR_STEAL_FD(fd),
+				 .tells_holes = tells_holes(r->fd) };
 	return 0;
 }
 
@@ -276,7 +293,7 @@ bool spoor_memory_is_hole(const struct spoor_memory *m,
 	uint64_t offset;
 	off_t data;
 
-	if (i == m->nr || m->backings[i].fd < 0)
+	if (i == m->nr || !m->backings[i].tells_holes)
 		return false;
 	offset =
 		m->regions[i].offset + (range->iova - m->regions[i].range.iova);

@@ -183,6 +183,10 @@ int spoor_destination_run(struct spoor_machine *machine,
 	}
 	machine->cpus_paused = false;
 	err = receive(&d, &refused);
+	/* The source found out by itself, and said so. */
+	if (err == -ECONNABORTED && run.io.got_abort &&
+	    run.io.reason.code == EILSEQ)
+		err = -EILSEQ;
 	if (!err)
 		err = spoor_handover_take(&run, &ready, &abort);
 	if (!err) {

@@ -47,9 +47,18 @@ static int expect(struct spoor_run *run, enum spoor_frame_type type)
 			  spoor_frame_name(f.type), spoor_frame_name(type));
 }
 
-/* Until READY: the destination asks for digests, or names what it misses. */
-static int await_ready(struct spoor_run *run, enum spoor_handover *ret)
+/*
+ * Until READY: the destination asks for digests, or names what it misses.  The
+ * machine stands still meanwhile, so no frame may prolong this as it does other
+ * waits: it ends when a patient wait and twice the time that our own digests
+ * took are over.
+ */
+static int await_ready(struct spoor_run *run, uint64_t digests_ns,
+		       enum spoor_handover *ret)
 {
+	struct spoor_asked asked = { 0 };
+
+	spoor_stream_end_by(&run->io, 2 * digests_ns);
 	for (;;) {
 		struct spoor_frame f;
 		const uint8_t *payload;
@@ -59,13 +68,18 @@ static int await_ready(struct spoor_run *run, enum spoor_handover *ret)
 			return err;
 		switch (f.type) {
 		case SPOOR_FRAME_READY:
+			if (*ret == SPOOR_HANDOVER_LOST)
+				return spoor_fail(EPROTO,
+						  "stream: READY after LOST");
 			return 0;
 		case SPOOR_FRAME_WANT:
-			err = spoor_verify_answer(run, payload, (size_t)f.len);
+			err = spoor_verify_answer(run, &asked, payload,
+						  (size_t)f.len);
 			break;
 		case SPOOR_FRAME_LOST:
 			err = spoor_verify_told(run, payload, (size_t)f.len);
-			*ret = SPOOR_HANDOVER_LOST;
+			if (!err)
+				*ret = SPOOR_HANDOVER_LOST;
 			if (!err && (f.flags & SPOOR_FRAME_LAST_PART))
 				return -EILSEQ;
 			break;
@@ -113,6 +127,7 @@ static int await_done(struct spoor_run *run)
 
 int spoor_handover_give(struct spoor_run *run, enum spoor_handover *ret)
 {
+	uint64_t begun;
 	int err;
 
 	*ret = SPOOR_HANDOVER_NOT;
@@ -120,10 +135,12 @@ int spoor_handover_give(struct spoor_run *run, enum spoor_handover *ret)
 	if (err)
 		return err;
 	spoor_run_verify_begin(run);
+	begun = spoor_now_ns();
 	if (run->opts.verify)
 		err = spoor_verify_send(run);
 	if (!err)
-		err = await_ready(run, ret);
+		err = await_ready(run, spoor_now_ns() - begun, ret);
+	spoor_stream_end_by(&run->io, UINT64_MAX);
 	spoor_run_verify_end(run);
 	if (!err && atomic_load(&run->machine->cancelled))
 		err = spoor_fail(ECANCELED, "cancelled");

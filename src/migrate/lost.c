@@ -93,10 +93,10 @@ int spoor_verify_merge(struct spoor_run *run, const struct spoor_verify *v,
 		err = add_unknown(run, page.iova);
 	}
 	spoor_range_list_clear(&named);
-	if (err)
-		return spoor_fail(ENOMEM, "verify: out of memory");
+	run->lost_pages = pages;
+	/* Out of memory the list is short; that pages were lost stays true. */
 	if (!pages)
-		return 0;
+		return err ? spoor_fail(ENOMEM, "verify: out of memory") : 0;
 	return spoor_fail(EILSEQ, "verification failed: %llu pages were lost",
 			  (unsigned long long)pages);
 }
@@ -105,20 +105,17 @@ int spoor_verify_tell(struct spoor_run *run)
 {
 	const struct spoor_result *r = run->result;
 	SPOOR_AUTO_HEAP struct spoor_lost_entry *entries = NULL;
-	uint64_t pages = 0;
-	size_t first = 0;
+	size_t first = 0, end;
+	int err;
 
+	/* If there is no memory for names, the number still goes out. */
 	entries = calloc(SPOOR_LOST_PER_FRAME, sizeof(*entries));
-	if (!entries)
-		return spoor_fail(ENOMEM, "verify: out of memory");
-	for (size_t i = 0; i < r->nr_lost; i++)
-		pages += r->lost[i].range.len / SPOOR_STREAM_PAGE;
-	while (first < r->nr_lost) {
+	end = entries ? r->nr_lost : 0;
+	do {
 		SPOOR_AUTO_WBUF b = { 0 };
 		uint32_t nr = 0;
-		int err;
 
-		while (nr < SPOOR_LOST_PER_FRAME && first < r->nr_lost) {
+		while (nr < SPOOR_LOST_PER_FRAME && first < end) {
 			entries[nr].range = r->lost[first].range;
 			memcpy(entries[nr].writer, r->lost[first].writer,
 			       sizeof(entries[nr].writer));
@@ -126,14 +123,12 @@ int spoor_verify_tell(struct spoor_run *run)
 			nr++;
 			first++;
 		}
-		spoor_lost_encode(pages, entries, nr, &b);
+		spoor_lost_encode(run->lost_pages, entries, nr, &b);
 		err = spoor_stream_send_buf(
 			&run->io, SPOOR_FRAME_LOST,
-			first == r->nr_lost ? SPOOR_FRAME_LAST_PART : 0, &b);
-		if (err)
-			return err;
-	}
-	return 0;
+			first == end ? SPOOR_FRAME_LAST_PART : 0, &b);
+	} while (!err && first < end);
+	return err;
 }
 
 int spoor_verify_told(struct spoor_run *run, const void *payload, size_t len)
@@ -145,6 +140,8 @@ int spoor_verify_told(struct spoor_run *run, const void *payload, size_t len)
 	if (err)
 		return err;
 	entries = list.entries;
+	if (list.nr > SPOOR_LOST_MAX - run->result->nr_lost)
+		return spoor_fail(EPROTO, "stream: too many LOST pages");
 	for (uint32_t i = 0; i < list.nr; i++) {
 		struct spoor_lost *l = add(run);
 

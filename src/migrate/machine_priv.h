@@ -78,6 +78,7 @@ struct spoor_run {
 	uint64_t begun_ns;
 	uint64_t paused_ns; /* t0, 0 before it */
 	uint64_t verify_begun_ns; /* 0: not verifying now */
+	uint64_t lost_pages; /* in all, also those that no list names */
 	bool broken; /* moved, but not all of it started there */
 };
 

@@ -174,6 +174,10 @@ static int take_complete(struct spoor_destination *d, const uint8_t *payload,
 				  (unsigned long long)c.zero_pages,
 				  (unsigned long long)d->data_pages,
 				  (unsigned long long)d->zero_pages);
+	if (d->section.len && !d->section_ended)
+		return spoor_fail(EPROTO,
+				  "stream: COMPLETE within the VMM's own "
+				  "state");
 	if (came != pages)
 		return spoor_fail(EPROTO,
 				  "stream: COMPLETE, but %llu pages never came",
@@ -273,7 +277,15 @@ int spoor_destination_load(struct spoor_destination *d)
 	if (err)
 		return err;
 	d->run->result->pages_sent = d->data_pages + d->zero_pages;
-	if (!machine->hooks.load || !d->section_ended)
+	/* What one side has of its own the other must know how to take. */
+	if (d->section_ended != (machine->hooks.load != NULL))
+		return spoor_fail(EPROTO,
+				  d->section_ended
+					  ? "the VMM's own state came, and "
+					    "there is no hook to load it"
+					  : "the VMM's own state, which there "
+					    "is a hook to load, never came");
+	if (!d->section_ended)
 		return 0;
 	err = machine->hooks.load(machine->opaque, d->section.data,
 				  d->section.len);

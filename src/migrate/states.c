@@ -194,6 +194,13 @@ static void note_first(int *first, int err)
 		*first = err;
 }
 
+/* A device that runs and cannot be reached is none that works: it is named. */
+static void note_device(struct spoor_machine_device *d, int *first, int err)
+{
+	d->failed |= err != 0;
+	note_first(first, err);
+}
+
 /*
  * The last resort at the source: a device that cannot be run is reset, and the
  * machine runs on without the work it had.  At the destination it stays in
@@ -258,8 +265,8 @@ static void run_devices(struct spoor_run *run, bool reset, int *first)
 	}
 	/* Reachable again before anybody may reach. */
 	for (size_t i = 0; i < nr; i++)
-		note_first(first,
-			   spoor_states_block_peers(run, &devices[i], false));
+		note_device(&devices[i], first,
+			    spoor_states_block_peers(run, &devices[i], false));
 	for (size_t i = 0; i < nr; i++) {
 		struct spoor_machine_device *d = &devices[i];
 
@@ -279,9 +286,11 @@ int spoor_states_run(struct spoor_run *run, bool reset)
 	int first = 0, err = 0;
 
 	run_devices(run, reset, &first);
-	for (size_t i = 0; i < machine->nr_devices; i++)
-		note_first(&first, spoor_states_block(run, &machine->devices[i],
-						      false));
+	for (size_t i = 0; i < machine->nr_devices; i++) {
+		struct spoor_machine_device *d = &machine->devices[i];
+
+		note_device(d, &first, spoor_states_block(run, d, false));
+	}
 	if (machine->cpus_paused && machine->hooks.resume)
 		err = machine->hooks.resume(machine->opaque);
 	if (err)

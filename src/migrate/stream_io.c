@@ -31,7 +31,9 @@
 
 int spoor_stream_init(struct spoor_stream *s, int fd, uint64_t silence_ns)
 {
-	*s = (struct spoor_stream){ .fd = fd, .cancel_fd = -1 };
+	*s = (struct spoor_stream){ .fd = fd,
+				    .cancel_fd = -1,
+				    .end_ns = UINT64_MAX };
 	spoor_stream_set_silence(s, silence_ns);
 	s->sent_ns = spoor_now_ns();
 	s->ahead = malloc(SPOOR_STREAM_READAHEAD);
@@ -55,6 +57,16 @@ void spoor_stream_set_silence(struct spoor_stream *s, uint64_t silence_ns)
 {
 	s->silence_ns = silence_ns;
 	s->ping_ns = silence_ns / 4;
+}
+
+void spoor_stream_end_by(struct spoor_stream *s, uint64_t more_ns)
+{
+	uint64_t patience;
+
+	s->end_ns = UINT64_MAX;
+	patience = spoor_wait_patience(s);
+	if (more_ns < UINT64_MAX - patience)
+		s->end_ns = patience + more_ns;
 }
 
 /* recv() into two places at most; 0 bytes is the peer's end. */

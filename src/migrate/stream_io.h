@@ -32,6 +32,7 @@ struct spoor_stream {
 	uint64_t ping_ns; /* be silent no longer than this */
 	uint64_t sent_ns; /* when something was last sent */
 	uint64_t limit_ns; /* when what is waited for now must have come */
+	uint64_t end_ns; /* no wait goes on past this */
 	bool no_pings; /* none is due: they do not prolong a wait */
 	uint32_t seq_out, seq_in;
 	uint64_t bytes_sent, bytes_received;
@@ -65,6 +66,11 @@ int spoor_stream_send(struct spoor_stream *s, enum spoor_frame_type type,
 		      size_t nr);
 int spoor_stream_send_buf(struct spoor_stream *s, enum spoor_frame_type type,
 			  unsigned int flags, const struct spoor_wbuf *b);
+/*
+ * From now on all that is waited for together may take the patience of one
+ * wait and @more_ns; UINT64_MAX: no such end.
+ */
+void spoor_stream_end_by(struct spoor_stream *s, uint64_t more_ns);
 /* Busy with something else: a PING if it is time for one. */
 int spoor_stream_tick(struct spoor_stream *s);
 

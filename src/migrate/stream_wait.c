@@ -32,10 +32,11 @@ uint64_t spoor_wait_ns(uint64_t ns)
 uint64_t spoor_wait_patience(const struct spoor_stream *s)
 {
 	const uint64_t times = s->no_pings ? 1 : PATIENCE;
+	const uint64_t limit = spoor_wait_ns(s->silence_ns < UINT64_MAX / times
+						     ? s->silence_ns * times
+						     : UINT64_MAX);
 
-	return spoor_wait_ns(s->silence_ns < UINT64_MAX / times
-				     ? s->silence_ns * times
-				     : UINT64_MAX);
+	return limit < s->end_ns ? limit : s->end_ns;
 }
 
 uint64_t spoor_wait_silence(const struct spoor_stream *s, uint64_t limit)

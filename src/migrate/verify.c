@@ -125,7 +125,26 @@ int spoor_verify_send(struct spoor_run *run)
 	return 0;
 }
 
-int spoor_verify_answer(struct spoor_run *run, const void *payload, size_t len)
+/* Some, of digests that were sent, in order, none twice. */
+static int check_want(const struct spoor_run *run, struct spoor_asked *asked,
+		      const struct spoor_words *want)
+{
+	if (!run->opts.verify || !want->nr)
+		return spoor_fail(EPROTO, "verify: a WANT frame of nothing");
+	for (uint32_t i = 0; i < want->nr; i++) {
+		if (want->words[i] < asked->next ||
+		    want->words[i] == UINT64_MAX)
+			return spoor_fail(EPROTO,
+					  "verify: chunk %llu is asked for "
+					  "again, or out of order",
+					  (unsigned long long)want->words[i]);
+		asked->next = want->words[i] + 1;
+	}
+	return 0;
+}
+
+int spoor_verify_answer(struct spoor_run *run, struct spoor_asked *asked,
+			const void *payload, size_t len)
 {
 	const struct spoor_memory *m = run->machine->memory;
 	uint64_t digests[SPOOR_CHUNK_PAGES];
@@ -136,6 +155,7 @@ int spoor_verify_answer(struct spoor_run *run, const void *payload, size_t len)
 	if (err)
 		return err;
 	chunks = want.words;
+	err = check_want(run, asked, &want);
 	for (uint32_t i = 0; !err && i < want.nr; i++) {
 		struct spoor_range range;
 		SPOOR_AUTO_WBUF b = { 0 };

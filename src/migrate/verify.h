@@ -29,8 +29,13 @@ bool spoor_verify_chunk(const struct spoor_memory *m, uint64_t chunk,
 
 /* Source: every chunk's digest, in order. */
 int spoor_verify_send(struct spoor_run *run);
-/* Source: the answer to a WANT frame. */
-int spoor_verify_answer(struct spoor_run *run, const void *payload, size_t len);
+/* Source: what was asked for; zero-initialise it. */
+struct spoor_asked {
+	uint64_t next; /* chunks below this were asked for, or will not be */
+};
+/* Source: the answer to a WANT frame.  Each chunk is told once, in order. */
+int spoor_verify_answer(struct spoor_run *run, struct spoor_asked *asked,
+			const void *payload, size_t len);
 
 /* What the destination has found so far; zero-initialise it. */
 struct spoor_verify {

@@ -18,66 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pair.h"
+#include "talk.h"
 #include "wire/frame.h"
-#include "wire/hello.h"
-#include "wire/message.h"
-
-struct talk {
-	struct pair p; /* its destination is the real one */
-	int fd;
-	uint32_t seq;
-	pthread_t thread;
-};
-
-static void *run(void *opaque)
-{
-	struct guest *g = opaque;
-
-	g->rc = spoor_destination_run(g->machine, &g->opts, &g->result);
-	shutdown(g->opts.fd, SHUT_RDWR);
-	return NULL;
-}
-
-static struct talk *begin(void)
-{
-	struct talk *t = calloc(1, sizeof(*t));
-	int fds[2];
-
-	pair_init(&t->p);
-	assert_int_equal(
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	t->fd = fds[0];
-	t->p.dst.opts.fd = fds[1];
-	t->p.dst.opts.silence_ns = 2000000000ull;
-	assert_int_equal(pthread_create(&t->thread, NULL, run, &t->p.dst), 0);
-	return t;
-}
-
-static void say(struct talk *t, unsigned int type, unsigned int flags,
-		const void *data, size_t len)
-{
-	struct iovec iov = { (void *)(uintptr_t)data, len };
-	struct spoor_frame f = { .type = (uint16_t)type,
-				 .flags = (uint16_t)flags,
-				 .seq = t->seq++,
-				 .len = len };
-	uint8_t head[SPOOR_FRAME_HEADER];
-
-	spoor_frame_encode(&f, head);
-	f.check = spoor_frame_check(head, &iov, len ? 1 : 0);
-	spoor_frame_encode(&f, head);
-	(void)!send(t->fd, head, sizeof(head), MSG_NOSIGNAL);
-	if (len)
-		(void)!send(t->fd, data, len, MSG_NOSIGNAL);
-}
-
-static void say_buf(struct talk *t, unsigned int type, unsigned int flags,
-		    struct spoor_wbuf *b)
-{
-	say(t, type, flags, b->data, b->len);
-	spoor_wbuf_clear(b);
-}
 
 static struct spoor_hello_range ranges[PAIR_REGIONS];
 
@@ -106,26 +48,19 @@ static void say_hello(struct talk *t)
 	say_buf(t, SPOOR_FRAME_HELLO, 0, &b);
 }
 
-static void say_run(struct talk *t, unsigned int type, uint64_t iova,
-		    uint64_t len)
+static void say_complete_with(struct talk *t, uint64_t data, uint64_t zero,
+			      uint64_t section)
 {
-	const struct spoor_range r = { iova, len };
-	const size_t bytes = type == SPOOR_FRAME_PAGES ? (size_t)len : 0;
-	uint8_t *data = calloc(1, SPOOR_RUN_HEADER + bytes);
-
-	spoor_run_encode(&r, data);
-	memset(data + SPOOR_RUN_HEADER, 0xbb, bytes);
-	say(t, type, 0, data, SPOOR_RUN_HEADER + bytes);
-	free(data);
-}
-
-static void say_complete(struct talk *t, uint64_t data, uint64_t zero)
-{
-	const struct spoor_complete c = { data, zero, 0 };
+	const struct spoor_complete c = { data, zero, section };
 	struct spoor_wbuf b = { 0 };
 
 	spoor_complete_encode(&c, &b);
 	say_buf(t, SPOOR_FRAME_COMPLETE, 0, &b);
+}
+
+static void say_complete(struct talk *t, uint64_t data, uint64_t zero)
+{
+	say_complete_with(t, data, zero, 0);
 }
 
 static void say_zeroes(struct talk *t, size_t short_by)
@@ -138,43 +73,17 @@ static void say_zeroes(struct talk *t, size_t short_by)
 			r[i].range.len - (i ? 0 : short_by));
 }
 
-/* The end of it: what the destination made of it. */
+/* It has not run, whatever was said. */
 static void expect(struct talk *t, enum spoor_outcome outcome, const char *word)
 {
-	struct guest *g = &t->p.dst;
-
-	shutdown(t->fd, SHUT_WR);
-	pthread_join(t->thread, NULL);
-	assert_int_equal(g->result.outcome, outcome);
-	if (!strstr(g->result.error, word))
-		fail_msg("\"%s\" does not name \"%s\"", g->result.error, word);
-	assert_false(guest_runs(g));
-	assert_int_equal(g->nr_resume, 0);
-	close(t->fd);
-	close(g->opts.fd);
-	pair_fini(&t->p);
-	free(t);
-}
-
-/* Wait for a frame of the destination. */
-static void hear(struct talk *t, unsigned int type)
-{
-	uint8_t head[SPOOR_FRAME_HEADER];
-	uint8_t rest[2048];
-	struct spoor_frame f;
-
-	assert_int_equal(recv(t->fd, head, sizeof(head), MSG_WAITALL),
-			 sizeof(head));
-	assert_int_equal(spoor_frame_decode(&f, head), 0);
-	assert_true(f.len <= sizeof(rest));
-	if (f.len)
-		assert_int_equal(recv(t->fd, rest, f.len, MSG_WAITALL), f.len);
-	assert_string_equal(spoor_frame_name(f.type), spoor_frame_name(type));
+	assert_int_equal(talk_wait(t)->nr_resume, 0);
+	assert_false(guest_runs(t->real));
+	talk_end(t, outcome, word);
 }
 
 static void other_version_is_refused(void **state)
 {
-	struct talk *t = begin();
+	struct talk *t = talk_to_destination();
 	struct spoor_hello h = hello(t);
 	struct spoor_wbuf b = { 0 };
 
@@ -189,7 +98,7 @@ static void other_version_is_refused(void **state)
 
 static void larger_source_is_refused(void **state)
 {
-	struct talk *t = begin();
+	struct talk *t = talk_to_destination();
 	struct spoor_hello h = hello(t);
 	struct spoor_wbuf b = { 0 };
 
@@ -204,7 +113,7 @@ static void larger_source_is_refused(void **state)
 static void other_devices_are_refused(void **state)
 {
 	struct spoor_hello_device dev = { "nic0", 1 };
-	struct talk *t = begin();
+	struct talk *t = talk_to_destination();
 	struct spoor_hello h = hello(t);
 	struct spoor_wbuf b = { 0 };
 
@@ -219,7 +128,7 @@ static void other_devices_are_refused(void **state)
 
 static void nothing_is_taken_before_hello(void **state)
 {
-	struct talk *t = begin();
+	struct talk *t = talk_to_destination();
 
 	(void)state;
 	say_run(t, SPOOR_FRAME_PAGES, 0, 4096);
@@ -244,7 +153,7 @@ static void runs_outside_memory_are_refused(void **state)
 	for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
 		for (unsigned int type = SPOOR_FRAME_PAGES;
 		     type <= SPOOR_FRAME_ZERO; type++) {
-			struct talk *t = begin();
+			struct talk *t = talk_to_destination();
 
 			say_hello(t);
 			hear(t, SPOOR_FRAME_WELCOME);
@@ -257,7 +166,7 @@ static void runs_outside_memory_are_refused(void **state)
 
 static void complete_without_every_page_is_refused(void **state)
 {
-	struct talk *t = begin();
+	struct talk *t = talk_to_destination();
 	uint64_t pages;
 
 	(void)state;
@@ -272,7 +181,7 @@ static void complete_without_every_page_is_refused(void **state)
 
 static void complete_with_wrong_counts_is_refused(void **state)
 {
-	struct talk *t = begin();
+	struct talk *t = talk_to_destination();
 	uint64_t pages;
 
 	(void)state;
@@ -287,7 +196,7 @@ static void complete_with_wrong_counts_is_refused(void **state)
 
 static void commit_out_of_turn_does_not_start_it(void **state)
 {
-	struct talk *t = begin();
+	struct talk *t = talk_to_destination();
 
 	(void)state;
 	say_hello(t);
@@ -299,7 +208,7 @@ static void commit_out_of_turn_does_not_start_it(void **state)
 
 static void state_of_a_device_that_is_not_there_is_refused(void **state)
 {
-	struct talk *t = begin();
+	struct talk *t = talk_to_destination();
 
 	(void)state;
 	say_hello(t);
@@ -311,7 +220,7 @@ static void state_of_a_device_that_is_not_there_is_refused(void **state)
 
 static void optional_frames_of_later_versions_are_passed_over(void **state)
 {
-	struct talk *t = begin();
+	struct talk *t = talk_to_destination();
 	uint64_t pages;
 
 	(void)state;
@@ -320,7 +229,8 @@ static void optional_frames_of_later_versions_are_passed_over(void **state)
 	hear(t, SPOOR_FRAME_WELCOME);
 	say(t, 300, SPOOR_FRAME_OPTIONAL, "later", 5);
 	say_zeroes(t, 0);
-	say_complete(t, 0, pages);
+	say(t, SPOOR_FRAME_SECTION, SPOOR_FRAME_LAST_PART, "own", 3);
+	say_complete_with(t, 0, pages, 3);
 	hear(t, SPOOR_FRAME_LOADED);
 	hear(t, SPOOR_FRAME_READY);
 	/* The end without COMMIT or ABORT: held. */
@@ -330,7 +240,7 @@ static void optional_frames_of_later_versions_are_passed_over(void **state)
 /* It hears no cancel now: so this wait needs an end of its own. */
 static void pings_after_ready_do_not_keep_it_waiting(void **state)
 {
-	struct talk *t = begin();
+	struct talk *t = talk_to_destination();
 	uint64_t pages;
 	struct timespec now;
 	time_t end;
@@ -340,7 +250,8 @@ static void pings_after_ready_do_not_keep_it_waiting(void **state)
 	say_hello(t);
 	hear(t, SPOOR_FRAME_WELCOME);
 	say_zeroes(t, 0);
-	say_complete(t, 0, pages);
+	say(t, SPOOR_FRAME_SECTION, SPOOR_FRAME_LAST_PART, "own", 3);
+	say_complete_with(t, 0, pages, 3);
 	hear(t, SPOOR_FRAME_LOADED);
 	hear(t, SPOOR_FRAME_READY);
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -360,9 +271,34 @@ static void pings_after_ready_do_not_keep_it_waiting(void **state)
 	expect(t, SPOOR_UNKNOWN, "does not come");
 }
 
+/* READY would be said of a machine without what its VMM keeps by itself. */
+static void state_of_the_vmm_that_never_comes_is_refused(void **state)
+{
+	static const struct {
+		bool begun;
+		const char *word;
+	} cases[] = { { false, "never came" }, { true, "within" } };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct talk *t = talk_to_destination();
+		const uint64_t pages =
+			spoor_memory_size(t->p.dst.memory) / 4096;
+
+		say_hello(t);
+		hear(t, SPOOR_FRAME_WELCOME);
+		say_zeroes(t, 0);
+		if (cases[i].begun)
+			say(t, SPOOR_FRAME_SECTION, 0, "own", 3);
+		say_complete_with(t, 0, pages, cases[i].begun ? 3 : 0);
+		hear(t, SPOOR_FRAME_ABORT);
+		expect(t, SPOOR_FAILED, cases[i].word);
+	}
+}
+
 static void unknown_frames_that_matter_are_refused(void **state)
 {
-	struct talk *t = begin();
+	struct talk *t = talk_to_destination();
 
 	(void)state;
 	say_hello(t);
@@ -374,7 +310,7 @@ static void unknown_frames_that_matter_are_refused(void **state)
 
 static void frame_sent_twice_is_refused(void **state)
 {
-	struct talk *t = begin();
+	struct talk *t = talk_to_destination();
 
 	(void)state;
 	say_hello(t);
@@ -401,6 +337,7 @@ int main(void)
 		cmocka_unit_test(
 			optional_frames_of_later_versions_are_passed_over),
 		cmocka_unit_test(pings_after_ready_do_not_keep_it_waiting),
+		cmocka_unit_test(state_of_the_vmm_that_never_comes_is_refused),
 		cmocka_unit_test(unknown_frames_that_matter_are_refused),
 		cmocka_unit_test(frame_sent_twice_is_refused),
 	};
