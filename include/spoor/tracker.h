@@ -86,6 +86,11 @@ spoor_tracker_open_device(struct spoor_tracker **ret, struct spoor_device *dev);
  * @dev:   a device attached to it: the tracker covers every device on the
  *         same page table (HWPT) as this one.
  *
+ * No uAPI tells how large the entries of a page table are.  With an iommu_page
+ * of 4096 in @space's options they are pages; otherwise the size that is given
+ * for this tracker is the usual one, and some may be larger or smaller: what
+ * a read reports is right for any.
+ *
  * Return: 0, or
  *   -EOPNOTSUPP  that page table keeps no dirty bits
  *   -EINVAL      @dev is not attached to @space
