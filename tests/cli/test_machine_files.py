@@ -3,7 +3,6 @@
 
 import json
 import socket
-import time
 
 import pytest
 
@@ -224,10 +223,9 @@ def test_udp_that_cannot_be_bound_fails_at_once(spoor, machine, verb, address,
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         udp = address or f"127.0.0.1:{taken.getsockname()[1]}"
-        begin = time.monotonic()
         run = spoor(verb, machine(put((*NIC, "udp"), udp)))
-        assert time.monotonic() - begin < 3
     assert run.code == 1, run.err
+    # Not by the guest's driver, which would try for seconds.
     assert f"devices[0].udp: {udp}: {why}" in run.out + run.err
 
 
