@@ -7,6 +7,7 @@ instead of passing one on.
 
 import json
 import os
+import signal
 import socket
 import struct
 import threading
@@ -164,4 +165,40 @@ def test_held_machine_does_as_it_is_told(cut, tmp_path, where, word, code,
     assert got == code, (result, err)
     assert result["running"] == running
     assert not path.exists()
+    assert end(other)[0] == 5
+
+
+@pytest.mark.parametrize("where", ["source", "destination"])
+def test_held_machine_outlives_cancel_and_one_signal(cut, tmp_path, where):
+    path = tmp_path / "control"
+    tx, rx, proxy = cut(COMMIT, **{where: ("--control", path)})
+    p, other = (tx, rx) if where == "source" else (rx, tx)
+    held(p)
+    say(path, "cancel")
+    for line in p.stdout:
+        if "cancel: it is too late" in line:
+            break
+    p.send_signal(signal.SIGINT)
+    held(p)
+    assert p.poll() is None
+    say(path, "resume")
+    got, result, err = end(p, proxy)
+    assert got == (1 if where == "source" else 0), (result, err)
+    assert result["running"] == where
+    assert end(other)[0] == 5
+
+
+@pytest.mark.parametrize("where", ["source", "destination"])
+def test_second_signal_ends_a_held_machine(cut, tmp_path, where):
+    path = tmp_path / "control"
+    tx, rx, proxy = cut(COMMIT, **{where: ("--control", path)})
+    p, other = (tx, rx) if where == "source" else (rx, tx)
+    held(p)
+    p.send_signal(signal.SIGTERM)
+    held(p)
+    p.send_signal(signal.SIGTERM)
+    got, result, err = end(p, proxy)
+    assert got == 5, (result, err)
+    assert "Interrupted again" in err
+    assert "Nobody is there" not in err
     assert end(other)[0] == 5

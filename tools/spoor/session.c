@@ -217,6 +217,10 @@ static void hear_text(struct session *s, struct lines_text *t)
 			s->order = "resume";
 		else if (!strcmp(t->buf, "discard"))
 			s->order = "discard";
+		else if (!strcmp(t->buf, "cancel") && s->held)
+			output_note(&s->out, "warning",
+				    "cancel: it is too late, the machine is "
+				    "held; say resume or discard");
 		else if (!strcmp(t->buf, "cancel"))
 			s->interrupts++;
 		else if (t->buf[0])

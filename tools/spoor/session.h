@@ -34,6 +34,7 @@ struct session {
 		bool eof;
 	} control, input; /* connected control socket; stdin while held */
 	const char *order; /* "resume" or "discard", from a person */
+	bool held; /* that is what is asked for */
 
 	int stamps_fd;
 	struct stamps *stamps; /* source's devices, then destination's */

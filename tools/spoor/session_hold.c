@@ -58,9 +58,8 @@ static bool told(const struct session *s)
 	return s->control_listen < 0 && s->input.eof;
 }
 
-const char *session_hold(struct session *s, const char *why)
+static void ask(struct session *s, const char *why)
 {
-	s->order = NULL;
 	output_clear_bar(&s->out);
 	fprintf(stderr,
 		"%s\nThe machine is held here, stopped. Find out whether it "
@@ -70,11 +69,28 @@ const char *session_hold(struct session *s, const char *why)
 		why);
 	if (s->control_listen >= 0)
 		fprintf(stderr, "here, or on the socket %s\n", s->o->control);
+}
+
+const char *session_hold(struct session *s, const char *why)
+{
+	unsigned int before = s->interrupts;
+
+	s->order = NULL;
+	s->held = true;
 	s->input = (struct lines_text){ .fd = STDIN_FILENO };
-	session_wait(s, told, UINT64_MAX, true);
+	ask(s, why);
+	/* Nothing but a machine is left to lose: one signal is no answer. */
+	if (!session_wait(s, told, UINT64_MAX, true) &&
+	    s->interrupts - before < 2) {
+		ask(s, "Interrupted; a second time ends the held machine");
+		session_wait(s, told, UINT64_MAX, true);
+	}
 	s->input.fd = -1;
+	s->held = false;
 	if (!s->order)
-		fprintf(stderr, "Nobody is there to say (stdin has ended): "
-				"the held machine ends with this process\n");
+		fprintf(stderr,
+			"%s: the held machine ends with this process\n",
+			told(s) ? "Nobody is there to say (stdin has ended)"
+				: "Interrupted again");
 	return s->order;
 }
