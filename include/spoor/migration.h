@@ -125,6 +125,7 @@ enum spoor_outcome {
 struct spoor_device_result {
 	char name[64];
 	uint64_t dirty_pages; /* 4 KiB pages its tracker reported */
+	uint64_t page_size; /* its tracker's real granule, bytes; 0: none ran */
 	uint64_t state_bytes;
 	bool failed; /* it went to ERROR, or did not start */
 };

@@ -41,6 +41,7 @@ struct spoor_machine_device {
 	bool ended; /* all its state was sent, or received */
 	uint64_t state_bytes;
 	uint64_t dirty_pages;
+	uint64_t page_size; /* its tracker's real one, 0: none was started */
 	uint64_t suspended_ns;
 };
 

@@ -68,6 +68,7 @@ int spoor_run_begin(struct spoor_run *run, struct spoor_machine *machine,
 		d->suspended = false;
 		d->state_bytes = 0;
 		d->dirty_pages = 0;
+		d->page_size = 0;
 	}
 	err = spoor_stream_init(&run->io, run->opts.fd, run->opts.silence_ns);
 	if (err)
@@ -97,6 +98,7 @@ void spoor_run_finish(struct spoor_run *run, enum spoor_outcome outcome,
 			&run->machine->devices[i];
 
 		r->devices[i].dirty_pages = d->dirty_pages;
+		r->devices[i].page_size = d->page_size;
 		r->devices[i].state_bytes = d->state_bytes;
 		r->devices[i].failed = d->failed;
 	}

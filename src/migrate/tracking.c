@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "migrate/states.h"
+#include "plan/plan_priv.h"
 #include "track/tracker_priv.h"
 
 static void fell_back(void *opaque, const char *tracker, const char *why)
@@ -86,6 +87,23 @@ int spoor_tracking_new(struct spoor_tracking **ret, struct spoor_run *run,
 	return 0;
 }
 
+/* What a tracker asked for a page makes of it, its devices' results say. */
+static void learn_page(struct spoor_tracking *tracking, struct spoor_tracked *t,
+		       uint64_t page_size)
+{
+	char wish[24], real[24];
+
+	for (size_t i = 0; i < t->nr_devices; i++)
+		tracking->run->machine->devices[t->devices[i]].page_size =
+			page_size;
+	if (page_size != t->page_size)
+		snprintf(t->told, sizeof(t->told),
+			 "%s tracks pages of %s; %s was asked for", t->name,
+			 spoor_plan_size(real, page_size),
+			 spoor_plan_size(wish, t->page_size));
+	t->page_size = page_size;
+}
+
 static int start_one(struct spoor_tracking *tracking, struct spoor_tracked *t)
 {
 	struct spoor_range_list ranges = { 0 };
@@ -99,7 +117,7 @@ static int start_one(struct spoor_tracking *tracking, struct spoor_tracked *t)
 		err = spoor_tracker_start(t->t, ranges.ranges, ranges.nr,
 					  t->page_size, &page_size);
 	if (!err)
-		t->page_size = page_size;
+		learn_page(tracking, t, page_size);
 	spoor_range_list_clear(&ranges);
 	return err;
 }
@@ -133,8 +151,10 @@ int spoor_tracking_start(struct spoor_tracking *tracking)
 	for (size_t i = 0; i < tracking->trackers.nr; i++) {
 		struct spoor_tracked *t = &tracking->trackers.list[i];
 
-		if (t->told[0])
+		if (t->told[0] && t->everything)
 			fell_back(tracking, t->name, t->told);
+		else if (t->told[0])
+			spoor_run_note(tracking->run, "info", "%s", t->told);
 		t->told[0] = '\0';
 	}
 	return refusal(tracking);

@@ -171,6 +171,34 @@ static void override_suspend(struct spoor_plan_line *line,
 	}
 }
 
+/* What the tracker makes of a wish: the largest page below it, or its least. */
+static void override_page(struct spoor_plan_line *line,
+			  const struct spoor_plan_override *o,
+			  const struct spoor_device_fact *dev, uint64_t page)
+{
+	const struct spoor_tracker_fact *fact =
+		spoor_plan_fact(dev, line->tracker);
+	const size_t len = strlen(line->reason);
+	uint64_t below;
+	char real[24];
+
+	/* Without a tracker nothing has a page size. */
+	if (!fact)
+		return;
+	below = fact->caps.page_sizes & (page | (page - 1));
+	if (below)
+		line->page_size = UINT64_C(1) << (63 - __builtin_clzll(below));
+	else if (fact->caps.page_sizes)
+		line->page_size = spoor_plan_finest(&fact->caps);
+	else
+		line->page_size = page;
+	if (line->page_size != page)
+		snprintf(line->reason + len, sizeof(line->reason) - len,
+			 "; %s=%s: its tracker has no such page, %s is nearest",
+			 o->key, o->value,
+			 spoor_plan_size(real, line->page_size));
+}
+
 /* Trackers first, so that a suspension without one knows which was asked. */
 int spoor_override_apply(struct spoor_plan *plan, struct spoor_plan_line *line,
 			 const struct spoor_plan_input *input,
@@ -208,8 +236,8 @@ int spoor_override_apply(struct spoor_plan *plan, struct spoor_plan_line *line,
 				uint64_t page = 0;
 
 				ret = parse_page_size(o, &page);
-				if (!ret && line->tracker != SPOOR_TRACKER_NONE)
-					line->page_size = page;
+				if (!ret)
+					override_page(line, o, dev, page);
 			}
 			if (ret)
 				return ret;

@@ -209,6 +209,28 @@ def test_cancel_by_control_socket(start, machine, tmp_path):
     assert not path.exists()
 
 
+def page_of(run, name):
+    """What the plan and the result say of a device's page."""
+    return [[d for d in e["devices"] if d["name"] == name][0]["page_size"]
+            for e in (run.of("plan")[0], run.result())]
+
+
+@pytest.mark.parametrize("device,wish,real", [
+    ("nic0", "1T", 16 << 20),
+    ("nic0", "32M", 16 << 20),
+    ("nic0", "64K", 64 << 10),
+    ("dsa0", "2M", 4096),
+])
+def test_page_size_is_what_the_tracker_has(spoor, machine, device, wish,
+                                           real):
+    run = spoor("migrate", "--json", machine(), "--set",
+                f"{device}.page_size={wish}")
+    assert run.code == 0, run.err
+    assert page_of(run, device) == [real, real]
+    line = [d for d in run.result()["devices"] if d["name"] == device][0]
+    assert ("is nearest" in line["reason"]) == (wish != "64K")
+
+
 def test_killed_command_leaves_no_process(start, machine):
     p = start("migrate", "--json", machine(base=SLOW))
     until(p, "plan")

@@ -258,6 +258,36 @@ static void overrides_win_and_are_named_as_the_reason(void **state)
 	spoor_plan_free(plan);
 }
 
+static void page_sizes_that_no_tracker_has_become_the_nearest(void **state)
+{
+	static const struct {
+		const char *wish;
+		uint64_t page;
+	} cases[] = {
+		{ "1T", 16u << 20 }, { "32M", 16u << 20 }, { "16M", 16u << 20 },
+		{ "8K", 16384 },     { "4K", 16384 },	   { "16K", 16384 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char real[24];
+		struct spoor_plan *plan;
+		struct machine m;
+
+		nic_and_dsa(&m);
+		m.devices[0].own.caps.page_sizes = 0x1ffc000;
+		override(&m, "nic0.page_size", cases[i].wish);
+		plan = planned(&m, "auto");
+		assert_int_equal(plan->lines[0].page_size, cases[i].page);
+		snprintf(real, sizeof(real), "%s is nearest",
+			 cases[i].page == 16384 ? "16K" : "16M");
+		assert_int_equal(!strstr(plan->lines[0].reason, real),
+				 !strcmp(cases[i].wish, "16M") ||
+					 !strcmp(cases[i].wish, "16K"));
+		spoor_plan_free(plan);
+	}
+}
+
 static void writes_that_nobody_would_see_are_refused(void **state)
 {
 	struct machine m;
@@ -389,6 +419,8 @@ int main(void)
 			a_container_that_reports_everything_is_no_tracker),
 		cmocka_unit_test(stop_copy_stops_everything_first),
 		cmocka_unit_test(overrides_win_and_are_named_as_the_reason),
+		cmocka_unit_test(
+			page_sizes_that_no_tracker_has_become_the_nearest),
 		cmocka_unit_test(writes_that_nobody_would_see_are_refused),
 		cmocka_unit_test(quiet_needs_p2p_states_that_stop_everything),
 		cmocka_unit_test(

@@ -130,13 +130,18 @@ static json_t *devices_json(const struct spoor_result *r)
 
 	for (size_t i = 0; i < r->nr_devices; i++) {
 		const struct spoor_device_result *d = &r->devices[i];
-
-		json_array_append_new(
-			devices,
+		json_t *line =
 			json_pack("{s:s, s:I, s:I, s:b}", "name", d->name,
 				  "dirty_pages", (json_int_t)d->dirty_pages,
 				  "state_bytes", (json_int_t)d->state_bytes,
-				  "failed", d->failed));
+				  "failed", d->failed);
+
+		/* The plan's is a wish. */
+		if (d->page_size)
+			json_object_set_new(
+				line, "page_size",
+				json_integer((json_int_t)d->page_size));
+		json_array_append_new(devices, line);
 	}
 	return devices;
 }
