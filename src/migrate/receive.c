@@ -16,13 +16,14 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "memory/memory_priv.h"
 #include "migrate/pages.h"
 #include "migrate/states.h"
 
 /* The VMM's own state, at most. */
 #define SECTION_MAX (256u << 20)
-/* Clearing so much takes some milliseconds. */
-#define CLEAR_STEP  (16u << 20)
+/* Looked at, and kept a hole if it is one, by so much. */
+#define CLEAR_STEP  (256u << 10)
 
 int spoor_destination_init(struct spoor_destination *d)
 {
@@ -76,9 +77,14 @@ static int take_zero(struct spoor_destination *d, const uint8_t *payload)
 				  (unsigned long long)run.iova);
 	for (uint64_t off = 0; !err && off < run.len; off += CLEAR_STEP) {
 		const uint64_t left = run.len - off;
+		const struct spoor_range step = {
+			.iova = run.iova + off,
+			.len = left < CLEAR_STEP ? left : CLEAR_STEP,
+		};
 
-		spoor_pages_clear(at + off,
-				  left < CLEAR_STEP ? left : CLEAR_STEP);
+		/* Even looking would make the host give pages to a hole. */
+		if (!spoor_memory_is_hole(d->run->machine->memory, &step))
+			spoor_pages_clear(at + off, step.len);
 		err = spoor_stream_tick(&d->run->io);
 	}
 	(void)spoor_bitmap_set_mark(d->received, &run);

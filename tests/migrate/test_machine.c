@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "pair.h"
@@ -320,6 +321,24 @@ static void plan_with_a_gap_is_refused(void **state)
 	assert_int_equal(p->dst.result.bytes_sent, 0);
 }
 
+static void what_nobody_wrote_takes_no_memory_on_either_side(void **state)
+{
+	const struct guest *sides[2];
+	struct pair *p = *state;
+
+	sides[0] = &p->src;
+	sides[1] = &p->dst;
+	pair_run(p);
+	assert_int_equal(p->src.rc, 0);
+	for (size_t i = 0; i < 2; i++) {
+		struct stat st;
+
+		/* Data at its beginning is sent with the piece around it. */
+		assert_int_equal(fstat(sides[i]->fds[1], &st), 0);
+		assert_in_range(st.st_blocks * 512, 65536, 576 << 10);
+	}
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -341,6 +360,7 @@ int main(void)
 		T(failing_check_aborts),
 		T(what_does_not_start_there_is_told),
 		T(plan_with_a_gap_is_refused),
+		T(what_nobody_wrote_takes_no_memory_on_either_side),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

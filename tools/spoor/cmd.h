@@ -51,5 +51,7 @@ void cmd_usage(const struct cmd_verb *v);
 /* Load, apply the command line, check; 0 or an exit code, said on stderr. */
 int cmd_load(struct machine_file **ret, const char *path, const struct opts *o,
 	     bool source);
+/* Room for so many sides of it on this machine?  0, or 77, said. */
+int cmd_fits(const struct machine_file *mf, unsigned int sides);
 
 #endif /* SPOOR_TOOL_CMD_H */

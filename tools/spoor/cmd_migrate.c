@@ -152,6 +152,8 @@ int cmd_migrate(const struct opts *o)
 	}
 	if (!r && o->dest_machine)
 		r = cmd_load(&dest, o->dest_machine, o, false);
+	if (!r)
+		r = cmd_fits(mf, o->to ? 1 : 2);
 	if (!r) {
 		r = session_open(&s, o, mf);
 		if (!r)

@@ -67,6 +67,8 @@ static int probe_machine(const struct opts *o, const char *text)
 		r = EXIT_USAGE;
 	}
 	if (!r)
+		r = cmd_fits(mf, 1);
+	if (!r)
 		r = probe(o, path, mf, hash ? hash + 1 : NULL);
 	machine_file_free(mf);
 	return r;

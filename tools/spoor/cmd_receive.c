@@ -187,8 +187,12 @@ int cmd_receive(const struct opts *o)
 		return EXIT_USAGE;
 	}
 	r = cmd_load(&mf, o->args[0], o, false);
-	if (r)
+	if (!r)
+		r = cmd_fits(mf, 1);
+	if (r) {
+		machine_file_free(mf);
 		return r;
+	}
 	r = session_open(&s, o, mf);
 	if (!r)
 		r = start_listening(&l, o->listen);

@@ -21,8 +21,12 @@ int cmd_track(const struct opts *o)
 	struct session s;
 	int r = cmd_load(&mf, o->args[0], o, true);
 
-	if (r)
+	if (!r)
+		r = cmd_fits(mf, 1);
+	if (r) {
+		machine_file_free(mf);
 		return r;
+	}
 	r = session_open(&s, o, mf);
 	if (!r) {
 		r = side_spawn(&s.source, "source", "machine-track", o,

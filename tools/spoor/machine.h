@@ -8,6 +8,7 @@
 #ifndef SPOOR_TOOL_MACHINE_H
 #define SPOOR_TOOL_MACHINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -55,6 +56,12 @@ void machine_close(struct machine *m);
 /* machine_memory.c */
 int machine_memory_open(struct machine *m, bool contents);
 void machine_memory_close(struct machine *m);
+/*
+ * Can this machine hold @sides of it at all?  Without the answer the kernel
+ * would end processes for it.  false: @why says so.
+ */
+bool machine_memory_fits(const struct machine_file *mf, unsigned int sides,
+			 char *why, size_t len);
 
 /* machine_hooks.c */
 extern const struct spoor_hooks machine_hooks;

@@ -7,18 +7,50 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <spoor/error.h>
 
 #include "machine.h"
+#include "units.h"
 
 #ifndef MADV_POPULATE_WRITE /* Linux 5.14 */
 #define MADV_POPULATE_WRITE 23
 #endif
+
+/* Memory and swap of this machine, bytes; 0: it does not say. */
+static uint64_t host_bytes(void)
+{
+	struct sysinfo host;
+
+	if (sysinfo(&host))
+		return 0;
+	return ((uint64_t)host.totalram + host.totalswap) * host.mem_unit;
+}
+
+bool machine_memory_fits(const struct machine_file *mf, unsigned int sides,
+			 char *why, size_t len)
+{
+	uint64_t host = host_bytes(), need = 0;
+	char a[24], b[24];
+
+	for (size_t i = 0; i < mf->nr_memory; i++)
+		need += mf->memory[i].size * sides;
+	if (!host || need <= host)
+		return true;
+	snprintf(why, len,
+		 "%s: memory: all of it is there before the machine runs, as "
+		 "VFIO pins it: %s%s, and this machine has %s with its swap",
+		 mf->path, units_format_bytes(a, sizeof(a), need),
+		 sides > 1 ? " for source and destination" : "",
+		 units_format_bytes(b, sizeof(b), host));
+	return false;
+}
 
 static int read_file(struct machine *m, const struct mf_region *r, char *hva)
 {

@@ -10,6 +10,7 @@
 
 #include "cmd.h"
 #include "layout.h"
+#include "machine.h"
 #include "output.h"
 
 const struct cmd_verb cmd_verbs[] = {
@@ -96,6 +97,16 @@ int cmd_load(struct machine_file **ret, const char *path, const struct opts *o,
 	output_complain("%s", error.text);
 	machine_file_free(mf);
 	return EXIT_USAGE;
+}
+
+int cmd_fits(const struct machine_file *mf, unsigned int sides)
+{
+	char why[600];
+
+	if (machine_memory_fits(mf, sides, why, sizeof(why)))
+		return 0;
+	output_complain("%s", why);
+	return EXIT_MISSING;
 }
 
 int main(int argc, char **argv)
