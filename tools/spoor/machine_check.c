@@ -3,6 +3,7 @@
  * What single keys of a machine file cannot tell: overlaps, names, files that
  * are not there, lines of policy that contradict each other.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -67,16 +68,20 @@ static int check_udp(const struct mf_device *d, size_t i,
 		     struct jp_error *error)
 {
 	const char *colon = strrchr(d->udp, ':');
+	char host[sizeof(d->udp)];
+	struct in_addr in;
 	uint64_t port;
 
 	if (d->model != MF_NIC)
 		return 0;
-	if (!colon || colon == d->udp || units_number(colon + 1, &port) ||
-	    port > 65535)
+	snprintf(host, sizeof(host), "%.*s", colon ? (int)(colon - d->udp) : 0,
+		 d->udp);
+	if (inet_pton(AF_INET, host, &in) != 1 ||
+	    units_number(colon + 1, &port) || port > 65535)
 		return jp_error_set(error,
-				    "devices[%zu].udp: \"%s\": must be "
-				    "\"ADDRESS:PORT\", port 0 is chosen by the "
-				    "kernel",
+				    "devices[%zu].udp: \"%s\": must be an IPv4 "
+				    "address and a port as \"127.0.0.1:9000\", "
+				    "port 0 is chosen by the kernel",
 				    i, d->udp);
 	return 0;
 }
