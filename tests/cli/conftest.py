@@ -53,10 +53,12 @@ def spoor(tmp_path):
     scratch = tmp_path / "tmp"
     scratch.mkdir()
 
-    def run(*args, timeout=60, env=None):
+    def run(*args, timeout=60, env=None, stdout=subprocess.PIPE, closed=()):
         done = subprocess.run(
-            [SPOOR, *map(str, args)], capture_output=True, text=True,
-            timeout=timeout, stdin=subprocess.DEVNULL,
+            [SPOOR, *map(str, args)], stdout=stdout, text=True,
+            stderr=subprocess.PIPE, timeout=timeout, stdin=subprocess.DEVNULL,
+            preexec_fn=(lambda: [os.close(fd) for fd in closed])
+            if closed else None,
             env={**os.environ, "TMPDIR": str(scratch), **(env or {})})
         return Run(done)
 

@@ -99,3 +99,29 @@ def test_track_ends_when_nobody_reads_on(start, machine):
     assert p.returncode == 1
     assert "nobody reads" in err
     assert list(start.scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("args,code", [
+    (["--version"], 1), (["--help"], 1), (["help"], 1),
+    (["migrate", "--help"], 1), (["help", "migrate"], 1),
+    (["help", "--completion"], 1), (["probe", "MACHINE"], 1),
+    (["probe", "MACHINE", "--json"], 1),
+    (["track", "MACHINE", "--interval", "0.1"], 1),
+    (["migrate", "MACHINE", "--quiet"], 0),
+    (["migrate", "MACHINE", "--quiet", "--json"], 0),
+], ids=lambda v: " ".join(v) if isinstance(v, list) else str(v))
+def test_output_that_cannot_be_written_is_told(spoor, machine, args, code):
+    """Only where the machine is comes before what was printed of it."""
+    args = [str(machine()) if a == "MACHINE" else a for a in args]
+    with open("/dev/full", "w", encoding="ascii") as full:
+        run = spoor(*args, stdout=full)
+    assert run.code == code, run.err
+    assert run.err.count("spoor: standard output: No space left") == 1
+
+
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]], ids=str)
+def test_runs_without_standard_descriptors(spoor, machine, closed):
+    run = spoor("migrate", machine(), "--json", closed=closed)
+    assert run.code == 0, run.err
+    if 1 not in closed:
+        assert run.result()["verified"]

@@ -40,7 +40,7 @@ int cmd_track(const struct opts *o)
 		v.exit = !done || s.source.done ? EXIT_DONE : EXIT_FAILED;
 		snprintf(v.error, sizeof(v.error), "%s",
 			 !v.exit	? ""
-			 : s.out.broken ? "nobody reads what it prints"
+			 : s.out.broken ? "what it prints cannot be written"
 					: "its process is gone");
 	}
 	if (s.has_source) {
@@ -53,7 +53,7 @@ int cmd_track(const struct opts *o)
 					    json_string(v.error));
 		session_stop(&s);
 		output_result(&s.out, result);
-		if (v.exit && !o->json)
+		if (v.exit && !o->json && !s.out.broken)
 			fprintf(stderr, "spoor: %s\n", v.error);
 		r = v.exit;
 	}

@@ -2,8 +2,8 @@
 /*
  * spoor: finds the verb and runs it.
  */
+#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <spoor/error.h>
@@ -109,7 +109,16 @@ int cmd_fits(const struct machine_file *mf, unsigned int sides)
 	return EXIT_MISSING;
 }
 
-int main(int argc, char **argv)
+/* A descriptor opened meanwhile must not pass for a standard one. */
+static void fill_standard(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			return;
+}
+
+/* *ret_moves: a machine was to move, and more counts than what is printed. */
+static int command(int argc, char **argv, bool *ret_moves)
 {
 	const struct cmd_verb *v;
 	struct opts o;
@@ -138,6 +147,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	r = opts_parse(&o, v->verb, argc - 1, argv + 1);
+	*ret_moves = (v->verb & (VERB_MIGRATE | VERB_RECEIVE)) && !o.help;
 	if (!r && o.help)
 		cmd_usage(v);
 	else if (!r && v->verb == VERB_HELP && !o.nr_args && !o.completion)
@@ -151,4 +161,14 @@ int main(int argc, char **argv)
 		output_failure(r);
 	opts_free(&o);
 	return r;
+}
+
+int main(int argc, char **argv)
+{
+	bool moves = false;
+	int r;
+
+	fill_standard();
+	r = command(argc, argv, &moves);
+	return output_end(r, !moves);
 }

@@ -2,6 +2,7 @@
 /*
  * JSON lines, and progress.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 /* The process's: it has one stdout, and one last line there. */
 static char complaint[1024];
 static bool ended;
+static int write_error; /* the first of stdout, errno */
 
 static uint64_t now_ns(void)
 {
@@ -49,14 +51,33 @@ void output_clear_bar(struct output *out)
 	out->bar_shown = false;
 }
 
+/* errno is what the last write left there, 0 before it. */
+static void flush_stdout(void)
+{
+	if ((fflush(stdout) || ferror(stdout)) && !write_error)
+		write_error = errno ? errno : EIO;
+}
+
+int output_end(int exit_code, bool output)
+{
+	errno = 0;
+	flush_stdout();
+	if (!write_error)
+		return exit_code;
+	fprintf(stderr, "spoor: standard output: %s%s\n",
+		strerror(write_error),
+		write_error == EPIPE ? ": nobody reads on" : "");
+	return exit_code || !output ? exit_code : EXIT_FAILED;
+}
+
 static void print_json(const json_t *line)
 {
 	char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9));
 
-	if (text) {
+	errno = 0;
+	if (text)
 		puts(text);
-		fflush(stdout);
-	}
+	flush_stdout();
 	free(text);
 }
 
@@ -104,11 +125,13 @@ void output_event(struct output *out, const json_t *event)
 	if (name[0] == '_')
 		return;
 	output_clear_bar(out);
+	errno = 0;
 	if (out->json)
 		print_json(event);
 	else
 		output_text_event(out, name, event);
-	out->broken = ferror(stdout);
+	flush_stdout();
+	out->broken = write_error;
 }
 
 void output_result(struct output *out, json_t *result)
@@ -117,11 +140,12 @@ void output_result(struct output *out, json_t *result)
 		return;
 	output_clear_bar(out);
 	ended = true;
+	errno = 0;
 	if (out->json)
 		print_json(result);
 	else
 		output_text_result(out, result);
-	fflush(stdout);
+	flush_stdout();
 	json_decref(result);
 }
 

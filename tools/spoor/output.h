@@ -33,6 +33,11 @@ void output_complain(const char *fmt, ...)
 void output_failure(int exit_code);
 void output_note(struct output *out, const char *level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/*
+ * At the very end: what stdout did not take is told.  The status: @exit_code,
+ * or a failure instead of success where @output is all that was asked for.
+ */
+int output_end(int exit_code, bool output);
 /* Before anything else is written to the terminal. */
 void output_clear_bar(struct output *out);
 
