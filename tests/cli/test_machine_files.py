@@ -99,6 +99,17 @@ BAD = [
     (put((*DSA, "name"), "nic0"), 'devices[1].name: "nic0": is devices[0]'),
     (put((*DSA, "name"), "a.b"), 'devices[1].name: "a.b"'),
     (put((*DSA, "ring"), "1M"), "devices[1].ring"),
+    (put((*NIC, "name"), "a\n"),
+     "devices[0].name: must not hold control characters"),
+    (put((*NIC, "name"), "\x1b[2J"), "devices[0].name: must not hold"),
+    (put((*NIC, "name"), "\u009b2J"), "devices[0].name: must not hold"),
+    (put(("spaces", 0, "name"), "\x7f"), "spaces[0].name: must not hold"),
+    (put((*NIC, "address"), "../../x"),
+     'devices[0].address: "../../x": must be a PCI address'),
+    (put((*NIC, "address"), "bogus"), 'devices[0].address: "bogus"'),
+    (put((*NIC, "address"), "0000:01:20.0"), "devices[0].address"),
+    (put((*NIC, "address"), "0000:01:00.8"), "devices[0].address"),
+    (put((*NIC, "address"), "0000:0A:00.0"), "devices[0].address"),
     (put((*NIC, "work"), {"rate": "1M/s", "set": "1M"}), "devices[0].work"),
     (put((*NIC, "udp"), "nowhere"), 'devices[0].udp: "nowhere"'),
     (put((*NIC, "udp"), "127.0.0.1:99999"), "devices[0].udp"),
@@ -118,6 +129,8 @@ BAD = [
      'devices[0].pins.read: "1M": a nic takes only "gratuitous"'),
     (put((*NIC, "pins"), {"gratuitous": True, "write": "1M"}),
      "devices[0].pins.write"),
+    (put((*NIC, "pins"), {"gratuitous": True}),
+     'devices[0].pins.gratuitous: true: needs a "type1" space'),
     (put((*MDEV, "pins"), {"write": "1000"}), "devices[2].pins.write"),
     (put((*MDEV, "pins"), {"dirty": "never"}), "devices[2].pins.dirty"),
     (put((*DSA, "work"), {"rate": "1M/s"}), 'devices[1].work: "set"'),
@@ -275,3 +288,18 @@ def test_memory_that_no_machine_has_is_77(spoor, machine, args):
     assert run.code == 77, run.err
     assert "memory: all of it is there before the machine runs" in run.err
     assert ("for source and destination" in run.err) == (args == ["migrate"])
+
+
+@pytest.mark.parametrize("verb", ["migrate", "track", "probe"])
+def test_kernel_that_softvfio_does_not_know_is_2(spoor, machine, verb):
+    run = spoor(verb, machine(), env={"SOFTVFIO_KERNEL": "bogus"})
+    assert run.code == 2
+    assert 'SOFTVFIO_KERNEL: "bogus": must be 6.1, 6.12' in run.err
+    assert run.out == ""
+
+
+def test_noiommu_is_refused_as_a_plan_would(spoor, machine):
+    run = spoor("migrate", machine(put((*NIC, "noiommu"), True)), "--json")
+    assert run.code == 3, run.err
+    assert "nic0: it is in a No-IOMMU group" in run.result()["error"]
+    assert "put it behind an IOMMU" in run.result()["error"]

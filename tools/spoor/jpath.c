@@ -244,6 +244,17 @@ int jp_read_bool(const struct jp *at, const struct jp_field *f, void *into)
 	return 0;
 }
 
+/* Also U+0080 to U+009F, which terminals obey as they do ESC. */
+static bool has_control(const char *s)
+{
+	const unsigned char *c = (const unsigned char *)s;
+
+	for (; *c; c++)
+		if (*c < ' ' || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0))
+			return true;
+	return false;
+}
+
 int jp_read_text(const struct jp *at, const struct jp_field *f, void *into)
 {
 	const char *s = json_string_value(at->value);
@@ -252,6 +263,13 @@ int jp_read_text(const struct jp *at, const struct jp_field *f, void *into)
 		return jp_fail(at, "must be a string");
 	if (strlen(s) >= f->cap)
 		return jp_fail(at, "at most %zu bytes", f->cap - 1);
+	/* Not shown: it would do to the terminal what it is refused for. */
+	if (has_control(s))
+		return jp_fail(&(struct jp){ .up = at->up,
+					     .key = at->key,
+					     .index = at->index,
+					     .error = at->error },
+			       "must not hold control characters");
 	memcpy(into, s, strlen(s) + 1);
 	return 0;
 }

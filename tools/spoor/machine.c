@@ -15,6 +15,7 @@
 
 #include <spoor/error.h>
 
+#include "cmd.h"
 #include "layout.h"
 #include "machine.h"
 
@@ -111,6 +112,7 @@ static int open_device(struct machine *m, size_t i)
 		.name = d->name,
 		.p2p_stops_all = d->p2p_stops == 1,
 	};
+	struct spoor_device_info info;
 	char spec[128];
 	int r;
 
@@ -119,6 +121,16 @@ static int open_device(struct machine *m, size_t i)
 	else
 		snprintf(spec, sizeof(spec), "/dev/vfio/devices/vfio%zu", i);
 	r = spoor_device_open(&m->devices[i], spec, &opts);
+	if (!r)
+		spoor_device_get_info(m->devices[i], &info);
+	/* A blocker of every plan, and it cannot even be attached. */
+	if (!r && info.noiommu)
+		return machine_fail(m, EXIT_REFUSED, -EPERM,
+				    "refused: %s: it is in a No-IOMMU group, "
+				    "where nothing tracks and nothing "
+				    "migrates; put it behind an IOMMU, or "
+				    "unplug it first",
+				    d->name);
 	if (!r)
 		r = spoor_space_attach(m->spaces[d->space], m->devices[i]);
 	if (r)

@@ -42,7 +42,8 @@ struct machine {
 	struct guest *guest; /* set by whoever runs one */
 	char *layout; /* compared at the hand-over; set with the guest */
 	char error[512];
-	int exit_code; /* of the failure: 1, or 77 where VFIO is missing */
+	/* Of the failure: 1, 3 for a blocker, 77 where VFIO is missing. */
+	int exit_code;
 };
 
 /*

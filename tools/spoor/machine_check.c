@@ -86,6 +86,41 @@ static int check_udp(const struct mf_device *d, size_t i,
 	return 0;
 }
 
+/* "0000:01:00.0", as sysfs spells it: it becomes a name there. */
+static int check_address(const struct mf_device *d, size_t i,
+			 struct jp_error *error)
+{
+	static const char shape[] = "hhhh:hh:hh.h";
+	const char *a = d->address;
+	bool fits = strlen(a) == sizeof(shape) - 1;
+
+	for (size_t k = 0; fits && shape[k]; k++)
+		fits = shape[k] == 'h' ? strchr("0123456789abcdef", a[k]) != NULL
+				       : a[k] == shape[k];
+	/* 32 devices of 8 functions on a bus */
+	if (fits && a[8] <= '1' && a[11] <= '7')
+		return 0;
+	return jp_error_set(error,
+			    "devices[%zu].address: \"%s\": must be a PCI "
+			    "address as \"0000:01:00.0\"",
+			    i, a);
+}
+
+static int check_gratuitous(const struct machine_file *mf,
+			    const struct mf_device *d, size_t i,
+			    struct jp_error *error)
+{
+	const struct mf_space *s = &mf->spaces[d->space];
+
+	if (d->model != MF_NIC || !d->pins.gratuitous ||
+	    s->backend == MF_TYPE1)
+		return 0;
+	return jp_error_set(error,
+			    "devices[%zu].pins.gratuitous: true: needs a "
+			    "\"type1\" space, \"%s\" is \"iommufd\"",
+			    i, s->name);
+}
+
 static struct mf_device *find_device(const struct machine_file *mf,
 				     const char *name, size_t len)
 {
@@ -212,8 +247,12 @@ static int check_devices(struct machine_file *mf, struct jp_error *error)
 		r = check_name(mf, i, error);
 		if (!r)
 			r = check_udp(d, i, error);
+		if (!r && d->model != MF_NO_MODEL)
+			r = check_address(d, i, error);
 		if (!r)
 			r = find_space(mf, d, i, error);
+		if (!r)
+			r = check_gratuitous(mf, d, i, error);
 	}
 	for (size_t i = 0; i < mf->nr_devices && !r; i++)
 		r = check_work(mf, &mf->devices[i], i, error);

@@ -12,6 +12,7 @@
 #include "layout.h"
 #include "machine.h"
 #include "output.h"
+#include "softvfio_env.h"
 
 const struct cmd_verb cmd_verbs[] = {
 	{ "probe", VERB_PROBE, "[DEVICE...]",
@@ -75,6 +76,19 @@ static void general_help(FILE *out)
 	      out);
 }
 
+static int check_environment(const struct machine_file *mf,
+			     struct jp_error *error)
+{
+	const char *kernel;
+
+	if (!machine_has_models(mf) || softvfio_kernel_known(&kernel))
+		return 0;
+	return jp_error_set(error,
+			    "SOFTVFIO_KERNEL: \"%s\": must be 6.1, 6.12 or "
+			    "latest",
+			    kernel);
+}
+
 int cmd_load(struct machine_file **ret, const char *path, const struct opts *o,
 	     bool source)
 {
@@ -89,6 +103,8 @@ int cmd_load(struct machine_file **ret, const char *path, const struct opts *o,
 		r = machine_check_contents(mf, &error);
 	if (!r)
 		r = layout_make(&l, mf, &error);
+	if (!r)
+		r = check_environment(mf, &error);
 	layout_free(l);
 	if (!r) {
 		*ret = mf;

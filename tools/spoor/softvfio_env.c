@@ -83,6 +83,18 @@ char *softvfio_config_text(const struct machine_file *mf)
 	return text;
 }
 
+bool softvfio_kernel_known(const char **ret)
+{
+	static const char *const known[] = { "6.1", "6.12", "latest" };
+	const char *name = secure_getenv("SOFTVFIO_KERNEL");
+
+	*ret = name;
+	for (size_t i = 0; name && i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(name, known[i]))
+			return true;
+	return !name || !*name;
+}
+
 int softvfio_find_library(char *buf, size_t len)
 {
 	static const char *const places[] = { "libsoftvfio.so",

@@ -5,12 +5,15 @@
 #ifndef SPOOR_TOOL_SOFTVFIO_ENV_H
 #define SPOOR_TOOL_SOFTVFIO_ENV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "machine_file.h"
 
 /* SOFTVFIO_CONFIG's value, freed by the caller; NULL: out of memory. */
 char *softvfio_config_text(const struct machine_file *mf);
+/* Does softvfio know the kernel that SOFTVFIO_KERNEL names, *ret? */
+bool softvfio_kernel_known(const char **ret);
 /*
  * libsoftvfio.so beside this program, or in ../lib (and what meson calls it);
  * -ENOENT: not found.
