@@ -3,9 +3,13 @@
 
 import os
 import pathlib
+import pty
 import re
+import subprocess
 
 import pytest
+
+from conftest import SPOOR
 
 MAN = pathlib.Path(os.environ["SPOOR_MAN"])
 BUILT = ["migrate", "receive", "track", "probe"]
@@ -29,6 +33,38 @@ def test_help_of_verb(spoor, verb):
 @pytest.mark.parametrize("verb", BUILT)
 def test_help_verb_shows_options_without_terminal(spoor, verb):
     assert spoor("help", verb).out == spoor(verb, "--help").out
+
+
+def on_terminal(args, env):
+    """What the command writes to a terminal, and its status."""
+    here, there = pty.openpty()
+    p = subprocess.Popen([SPOOR, *args], stdin=there, stdout=there,
+                         stderr=there, env={**os.environ, **env})
+    os.close(there)
+    out = b""
+    try:
+        while more := os.read(here, 4096):
+            out += more
+    except OSError:
+        pass
+    os.close(here)
+    return p.wait(timeout=20), out.decode()
+
+
+@pytest.mark.parametrize("man", ["echo \"man $*\"", "echo none >&2; exit 16",
+                                 None], ids=["man", "no-page", "no-man"])
+def test_help_verb_on_a_terminal_shows_the_page_or_options(tmp_path, man):
+    if man:
+        (tmp_path / "man").write_text(f"#!/bin/sh\n{man}\n")
+        (tmp_path / "man").chmod(0o755)
+    code, out = on_terminal(["help", "migrate"], {"PATH": str(tmp_path)})
+    assert code == 0
+    if not man or "exit" in man:
+        assert "Usage: spoor migrate" in out and "none" not in out
+        return
+    built = pathlib.Path(SPOOR).parent / "man/spoor-migrate.1"
+    assert out.strip() == (f"man -l {built}" if built.exists()
+                           else "man spoor-migrate")
 
 
 @pytest.mark.parametrize("verb", LATER)
