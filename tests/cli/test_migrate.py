@@ -269,6 +269,25 @@ def test_killed_source_dies_with_the_machine(start, machine):
     assert "killed by signal 9" in r["error"]
 
 
+def test_service_that_never_came_back_has_no_gap(start, machine):
+    def slow(m):
+        m["devices"][0]["clients"] = {"rate": 500}
+        m["link"] = {"rate": "20M"}
+        m["memory"][0]["contents"] = {"pattern": "random"}
+
+    p = start("migrate", "--json", machine(slow))
+    until(p, "plan")
+    time.sleep(0.6)
+    for pid in descendants(p.pid):
+        if role(pid) == "machine-source":
+            os.kill(pid, signal.SIGKILL)
+    out, err = p.communicate(timeout=30)
+    assert p.returncode == 1, err
+    nic = json.loads(out.splitlines()[-1])["devices"][0]
+    assert nic["clients"]["answered"] > 0
+    assert nic["served_after"] == 0 and nic["service_gap_ms"] is None
+
+
 def test_track_reports_the_writers_rate(spoor, machine):
     run = spoor("track", "--json", machine(base=CPU), "--seconds", "1.2",
                 "--interval", "0.4")

@@ -200,6 +200,8 @@ static void show_devices(const json_t *r)
 		if (json_is_number(gap))
 			snprintf(ms, sizeof(ms), "%.1f ms",
 				 json_number_value(gap));
+		else if (json_object_get(d, "served_after"))
+			snprintf(ms, sizeof(ms), "not back");
 		printf("  %-10s %-12s %12" PRIu64 " %12s %14s\n",
 		       text_of(d, "name"), tracker, number_of(d, "dirty_pages"),
 		       units_format_bytes(state, sizeof(state),

@@ -168,7 +168,9 @@ static void add_gap(const struct session *s, size_t i, json_t *d)
 		json_object_set_new(d, "service_gap_ms", json_null());
 		return;
 	}
-	json_object_set_new(d, "service_gap_ms", json_real(gap.ms));
+	/* How long nobody has seen the end of is no gap. */
+	json_object_set_new(d, "service_gap_ms",
+			    gap.after ? json_real(gap.ms) : json_null());
 	json_object_set_new(d, "served_after",
 			    json_integer((json_int_t)gap.after));
 	json_object_set_new(d, "service_gap_begin_ms", json_real(gap.begin_ms));
