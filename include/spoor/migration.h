@@ -135,7 +135,10 @@ struct spoor_result {
 	/* Who runs, as far as this side knows. */
 	const char *running; /* "source", "destination", "none", "unknown" */
 	bool verified; /* digests and checks agreed */
-	/* False: it was stopped though the target could not be expected. */
+	/*
+	 * Source: the target could be expected when it was stopped.  False
+	 * also if it never came so far; the destination does not know: false.
+	 */
 	bool converged;
 	uint64_t memory_bytes, bytes_sent, pages_sent;
 	unsigned int rounds;

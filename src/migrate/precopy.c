@@ -168,12 +168,13 @@ int spoor_source_round(struct spoor_source *s, bool stopped)
 	err = spoor_stream_send_buf(&run->io, SPOOR_FRAME_ROUND, 0, &b);
 	if (!err)
 		err = spoor_sender_send(&s->sender, s->sending);
+	/* A round that was cut short has sent what it has. */
+	pages = s->sender.data_pages + s->sender.zero_pages - pages;
+	run->result->pages_sent += pages;
 	if (err)
 		return err;
 	spoor_bitmap_set_clear(s->sending);
 	run->result->rounds++;
-	pages = s->sender.data_pages + s->sender.zero_pages - pages;
-	run->result->pages_sent += pages;
 	event.round = round.round;
 	event.duration_ns = spoor_now_ns() - begun;
 	event.bytes = run->io.bytes_sent - bytes;
@@ -220,7 +221,6 @@ static int give_in(struct spoor_source *s, uint64_t downtime_ns,
 				 : "the devices' state";
 	const char *how = memory ? "is too fast" : "is too large";
 
-	run->result->converged = false;
 	spoor_run_note(run, "warning",
 		       "rounds no longer shrink, after %u of %u: %s %s, "
 		       "stopping now costs about %llu ms, %llu were asked for",
@@ -256,8 +256,10 @@ static int rounds(struct spoor_source *s)
 		if (s->bytes_per_ns > 0)
 			downtime = (uint64_t)((double)left / s->bytes_per_ns) +
 				   s->tracking->read_ns;
-		if (downtime <= run->opts.downtime_ns)
+		if (downtime <= run->opts.downtime_ns) {
+			run->result->converged = true;
 			return 0;
+		}
 		/* By parts, so that no product overflows. */
 		if (left >= before / SHRINK_DEN * SHRINK_NUM)
 			stuck++;
@@ -282,8 +284,10 @@ int spoor_precopy(struct spoor_source *s)
 	(void)spoor_bitmap_set_mark(s->sending, &low);
 	(void)spoor_bitmap_set_mark(s->sending, &top);
 	/* Tracking given up: it is all copied once it is stopped. */
-	if (s->plan->stop_copy)
+	if (s->plan->stop_copy) {
+		s->run->result->converged = true;
 		return 0;
+	}
 	err = spoor_tracking_start(s->tracking);
 	if (!err)
 		err = begin_precopy_states(s);

@@ -52,7 +52,6 @@ int spoor_run_begin(struct spoor_run *run, struct spoor_machine *machine,
 	if (err)
 		return err;
 	result->memory_bytes = spoor_memory_size(machine->memory);
-	result->converged = true;
 	result->devices = calloc(machine->nr_devices ? machine->nr_devices : 1,
 				 sizeof(*result->devices));
 	if (!result->devices)

@@ -125,7 +125,12 @@ def test_to_a_receiver(spoor, start, machine, tmp_path, address):
     assert run.code == 0, run.err
     assert rx.returncode == 0, err
     assert run.result()["running"] == "destination"
-    assert json.loads(out.splitlines()[-1])["running"] == "destination"
+    received = json.loads(out.splitlines()[-1])
+    assert received["running"] == "destination"
+    # These are the source's to know.
+    for key in ("policy", "converged", "downtime_ms", "tracking_cpu_ms"):
+        assert received[key] is None, key
+    assert run.result()["converged"] is True
     assert not (tmp_path / "s").exists()
 
 
@@ -193,6 +198,9 @@ def test_interrupt_while_sending_runs_on_at_the_source(start, machine, sig):
     assert p.returncode == 130, err
     r = json.loads(out.splitlines()[-1])
     assert r["running"] == "source" and not r["ok"]
+    # What was sent of the first round was sent; nothing has converged.
+    assert r["rounds"] == 0 and r["converged"] is False
+    assert 0 < r["pages_sent"] * 4096 <= r["memory_bytes"]
     assert gone(children)
 
 

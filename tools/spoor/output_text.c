@@ -162,24 +162,45 @@ static void show_lost(const json_t *result)
 	}
 }
 
+static void show_times(const json_t *r)
+{
+	static const struct {
+		const char *name, *key, *unit;
+	} times[] = {
+		{ "total", "total_ms", "" },
+		{ "downtime", "downtime_ms", "" },
+		{ "verifying", "verify_ms", "" },
+		{ "tracking", "tracking_cpu_ms", " of CPU" },
+	};
+	const char *comma = "  ";
+
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+		const json_t *t = json_object_get(r, times[i].key);
+
+		if (!json_is_number(t))
+			continue;
+		printf("%s%s %.1f ms%s", comma, times[i].name,
+		       json_number_value(t), times[i].unit);
+		comma = ", ";
+	}
+	putchar('\n');
+}
+
 static void show_figures(const json_t *r)
 {
 	char memory[24], sent[24];
 
 	printf("  memory %s, sent %s (%" PRIu64 " pages) in %" PRIu64
-	       " rounds%s\n"
-	       "  total %.1f ms, downtime %.1f ms, verifying %.1f ms, tracking "
-	       "%.1f ms of CPU\n",
+	       " rounds%s\n",
 	       units_format_bytes(memory, sizeof(memory),
 				  number_of(r, "memory_bytes")),
 	       units_format_bytes(sent, sizeof(sent),
 				  number_of(r, "bytes_sent")),
 	       number_of(r, "pages_sent"), number_of(r, "rounds"),
-	       json_is_true(json_object_get(r, "converged"))
-		       ? ""
-		       : ", not converged",
-	       real_of(r, "total_ms"), real_of(r, "downtime_ms"),
-	       real_of(r, "verify_ms"), real_of(r, "tracking_cpu_ms"));
+	       json_is_false(json_object_get(r, "converged"))
+		       ? ", not converged"
+		       : "");
+	show_times(r);
 }
 
 static void show_devices(const json_t *r)

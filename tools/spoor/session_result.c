@@ -208,6 +208,21 @@ static void copy(json_t *to, const json_t *from, const char *key)
 		json_object_set(to, key, v);
 }
 
+/* What only a source knows, a receiver's result does not make up. */
+static void unknown_to_destination(const struct session *s,
+				   const struct verdict *v, json_t *r)
+{
+	static const char *const keys[] = { "converged", "downtime_ms",
+					    "tracking_cpu_ms" };
+
+	if (!s->has_source)
+		json_object_set_new(r, "policy", json_null());
+	if (!v->base || v->base != s->destination.result)
+		return;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		json_object_set_new(r, keys[i], json_null());
+}
+
 json_t *verdict_json(struct session *s, const struct verdict *v)
 {
 	static const char *const figures[] = { "converged",	 "memory_bytes",
@@ -229,6 +244,7 @@ json_t *verdict_json(struct session *s, const struct verdict *v)
 	json_object_set_new(r, "running", json_string(v->running));
 	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
 		copy(r, v->base, figures[i]);
+	unknown_to_destination(s, v, r);
 	lost = json_object_get(v->base, "lost");
 	if (json_array_size(lost))
 		json_object_set(r, "lost", lost);
