@@ -68,7 +68,10 @@ int sv_device_peer_write(struct sv_device *dev, unsigned int bar,
 int sv_device_peer_read(struct sv_device *dev, unsigned int bar,
 			uint64_t offset, void *buf, size_t len);
 
-/* SOFTVFIO_STATS: written at every entry to STOP or STOP_COPY and at exit. */
+/*
+ * SOFTVFIO_STATS: written at every entry to STOP or STOP_COPY and at exit;
+ * the first failure is told on stderr.
+ */
 void sv_stats_write(void);
 
 /* Names of the states a device has been in, for the stats; "RUNNING,..." */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "softvfio/config.h"
+#include "softvfio/device.h"
 #include "softvfio/export.h"
 #include "softvfio/real.h"
 #include "softvfio/shim.h"
@@ -90,7 +91,7 @@ __attribute__((destructor)) static void stop(void)
 {
 	/* A wrapper that used no device must not write over its child's. */
 	if (sv_config() && sv_process_used() && !sv_process_is_orphan())
-		sv_stats_write_now();
+		sv_stats_write();
 	sv_tree_remove();
 }
 

@@ -215,7 +215,18 @@ int sv_stats_write_now(void)
 	return r ? r : replace(path, text, len);
 }
 
+/* Nobody waits for a snapshot, so nobody is told by its errno: said once. */
 void sv_stats_write(void)
 {
-	sv_stats_write_now();
+	static bool said;
+	int r = sv_stats_write_now();
+	char text[PATH_MAX + 80];
+	int n;
+
+	if (!r || __atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+		return;
+	n = snprintf(text, sizeof(text), "softvfio: SOFTVFIO_STATS: %s: %s\n",
+		     sv_config()->stats, strerror(-r));
+	if (n > 0 && (size_t)n < sizeof(text))
+		write_all(STDERR_FILENO, text, (size_t)n);
 }
