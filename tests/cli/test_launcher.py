@@ -22,10 +22,11 @@ def softvfio(tmp_path):
     scratch = tmp_path / "tmp"
     scratch.mkdir()
 
-    def run(*args):
+    def run(*args, env=None):
         return subprocess.run([RUN, *map(str, args)], text=True,
                               capture_output=True, timeout=30,
-                              env={**os.environ, "TMPDIR": str(scratch)})
+                              env={**os.environ, "TMPDIR": str(scratch),
+                                   **(env or {})})
 
     yield run
     assert list(scratch.iterdir()) == [], "left behind"
@@ -96,3 +97,21 @@ def test_bad_usage(softvfio, args):
     done = softvfio(*args)
     assert done.returncode == 2
     assert "Usage" in done.stderr
+
+
+def test_help_is_no_error(softvfio):
+    for args in (["--help"], ["run", "--help"], ["run", "-h"]):
+        done = softvfio(*args)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("Usage: softvfio run")
+        assert done.stderr == ""
+
+
+@preloads
+def test_counters_that_cannot_be_written_are_told_once(softvfio):
+    done = softvfio("run", MACHINE, "--", UAPI_ONLY,
+                    env={"SOFTVFIO_STATS": "/nonexistent/stats.%p"})
+    assert done.returncode == 0
+    assert done.stderr == ("softvfio: SOFTVFIO_STATS: "
+                           "/nonexistent/stats.%p: "
+                           "No such file or directory\n")

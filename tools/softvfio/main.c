@@ -109,8 +109,10 @@ int main(int argc, char **argv)
 {
 	int at = 3;
 
-	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
-		return usage(stdout, 0);
+	/* Of what may stand before "--", nothing else begins with "-". */
+	for (int i = 1; i < argc && i < 3; i++)
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return usage(stdout, 0);
 	if (argc > 1 && !strcmp(argv[1], "--version")) {
 		puts("softvfio " SPOOR_VERSION);
 		return 0;

@@ -56,7 +56,8 @@ void cmd_usage(const struct cmd_verb *v)
 {
 	printf("Usage: spoor %s %s [options]\n%s%s.\n\n", v->name, v->usage,
 	       v->summary, v->run ? "" : " (not in this version)");
-	opts_help(stdout, v->verb);
+	if (v->run)
+		opts_help(stdout, v->verb);
 }
 
 static void general_help(FILE *out)
@@ -157,6 +158,11 @@ static int command(int argc, char **argv, bool *ret_moves)
 		fprintf(stderr, "spoor: %s: no such verb; see `spoor help`\n",
 			argv[1]);
 		return EXIT_USAGE;
+	}
+	if (!v->run && argc > 2 &&
+	    (!strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"))) {
+		cmd_usage(v);
+		return EXIT_DONE;
 	}
 	if (!v->run) {
 		fprintf(stderr, "spoor: %s: not in this version\n", v->name);
