@@ -95,12 +95,26 @@ def cut(start, machine, tmp_path):
     return go
 
 
-def end(p, proxy=None):
+def end_lines(p, proxy=None):
     out, err = p.communicate(timeout=40)
     if proxy:
         proxy.thread.join(timeout=10)
         assert proxy.was_cut
-    return p.returncode, json.loads(out.splitlines()[-1]), err
+    return p.returncode, [json.loads(line) for line in out.splitlines()], err
+
+
+def end(p, proxy=None):
+    code, lines, err = end_lines(p, proxy)
+    return code, lines[-1], err
+
+
+def held_event(lines, control):
+    """What a script is told of a machine that is held."""
+    events = [e for e in lines if e["event"] == "held"]
+    assert len(events) == 1
+    assert events[0]["orders"] == ["resume", "discard"]
+    assert events[0]["control"] == control
+    assert events[0]["text"]
 
 
 @pytest.mark.parametrize("base", [CPU, example("iommu")],
@@ -114,7 +128,8 @@ def end(p, proxy=None):
 def test_cut_ends_as_the_table_says(cut, kind, source, destination, base):
     tx, rx, proxy = cut(kind, base)
     for p, (code, running) in ((tx, source), (rx, destination)):
-        got, result, err = end(p)
+        got, lines, err = end_lines(p)
+        result = lines[-1]
         assert got == code, (result, err)
         assert result["ok"] == (code == 0)
         if running:
@@ -122,6 +137,7 @@ def test_cut_ends_as_the_table_says(cut, kind, source, destination, base):
         if code == 5:
             assert result["running"] in ("none", "unknown")
             assert "Nobody is there to say" in err
+            held_event(lines, None)
             assert "resume" in err and "discard" in err
     proxy.thread.join(timeout=10)
     assert proxy.was_cut
@@ -161,8 +177,10 @@ def test_held_machine_does_as_it_is_told(cut, tmp_path, where, word, code,
     p, other = (tx, rx) if where == "source" else (rx, tx)
     held(p)
     say(path, word)
-    got, result, err = end(p, proxy)
+    got, lines, err = end_lines(p, proxy)
+    result = lines[-1]
     assert got == code, (result, err)
+    held_event(lines, str(path))
     assert result["running"] == running
     assert not path.exists()
     assert end(other)[0] == 5

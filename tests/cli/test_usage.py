@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import SPOOR
+from conftest import EXAMPLES, SPOOR
 
 MAN = pathlib.Path(os.environ["SPOOR_MAN"])
 BUILT = ["migrate", "receive", "track", "probe"]
@@ -74,6 +74,15 @@ def test_later_verbs_say_so(spoor, verb):
     assert "not in this version" in run.err
 
 
+@pytest.mark.parametrize("verb", LATER)
+def test_help_of_later_verbs_says_what_they_will_be(spoor, verb):
+    run = spoor(verb, "--help")
+    assert run.code == 0 and run.err == ""
+    assert f"Usage: spoor {verb}" in run.out
+    assert "not in this version" in run.out
+    assert run.out == spoor("help", verb).out
+
+
 @pytest.mark.parametrize("args,text", [
     (["fly"], "no such verb"),
     (["migrate"], "usage"),
@@ -86,6 +95,8 @@ def test_later_verbs_say_so(spoor, verb):
     (["track", "x", "--interval", "0"], "must be a number of seconds above 0"),
     (["track", "x", "--interval", "1e-9"], "must be a number of seconds"),
     (["receive", "x"], "--listen ADDR is needed"),
+    (["migrate", str(EXAMPLES / "cpu-only.json"), "--control", ""],
+     "--control: must be a path"),
     (["help", "fly"], "no such verb"),
 ])
 def test_bad_usage(spoor, args, text):

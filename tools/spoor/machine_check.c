@@ -95,8 +95,9 @@ static int check_address(const struct mf_device *d, size_t i,
 	bool fits = strlen(a) == sizeof(shape) - 1;
 
 	for (size_t k = 0; fits && shape[k]; k++)
-		fits = shape[k] == 'h' ? strchr("0123456789abcdef", a[k]) != NULL
-				       : a[k] == shape[k];
+		fits = shape[k] == 'h'
+			       ? strchr("0123456789abcdef", a[k]) != NULL
+			       : a[k] == shape[k];
 	/* 32 devices of 8 functions on a bus */
 	if (fits && a[8] <= '1' && a[11] <= '7')
 		return 0;
@@ -112,8 +113,7 @@ static int check_gratuitous(const struct machine_file *mf,
 {
 	const struct mf_space *s = &mf->spaces[d->space];
 
-	if (d->model != MF_NIC || !d->pins.gratuitous ||
-	    s->backend == MF_TYPE1)
+	if (d->model != MF_NIC || !d->pins.gratuitous || s->backend == MF_TYPE1)
 		return 0;
 	return jp_error_set(error,
 			    "devices[%zu].pins.gratuitous: true: needs a "

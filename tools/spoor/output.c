@@ -64,8 +64,7 @@ int output_end(int exit_code, bool output)
 	flush_stdout();
 	if (!write_error)
 		return exit_code;
-	fprintf(stderr, "spoor: standard output: %s%s\n",
-		strerror(write_error),
+	fprintf(stderr, "spoor: standard output: %s%s\n", strerror(write_error),
 		write_error == EPIPE ? ": nobody reads on" : "");
 	return exit_code || !output ? exit_code : EXIT_FAILED;
 }

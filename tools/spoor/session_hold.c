@@ -17,6 +17,11 @@ int session_control_open(struct session *s)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
+	/* It would be bound to a name that nobody can say. */
+	if (!*s->o->control) {
+		output_complain("--control: must be a path, it is empty");
+		return EXIT_USAGE;
+	}
 	if (strlen(s->o->control) >= sizeof(addr.sun_path)) {
 		output_complain("--control %s: path too long", s->o->control);
 		return EXIT_USAGE;
@@ -58,8 +63,21 @@ static bool told(const struct session *s)
 	return s->control_listen < 0 && s->input.eof;
 }
 
+/* The question, for scripts. */
+static void tell_held(struct session *s, const char *why)
+{
+	json_t *event = json_pack("{s:s, s:s, s:[s,s], s:s?}", "event", "held",
+				  "text", why, "orders", "resume", "discard",
+				  "control", s->o->control);
+
+	if (event)
+		output_event(&s->out, event);
+	json_decref(event);
+}
+
 static void ask(struct session *s, const char *why)
 {
+	tell_held(s, why);
 	output_clear_bar(&s->out);
 	fprintf(stderr,
 		"%s\nThe machine is held here, stopped. Find out whether it "
@@ -88,8 +106,7 @@ const char *session_hold(struct session *s, const char *why)
 	s->input.fd = -1;
 	s->held = false;
 	if (!s->order)
-		fprintf(stderr,
-			"%s: the held machine ends with this process\n",
+		fprintf(stderr, "%s: the held machine ends with this process\n",
 			told(s) ? "Nobody is there to say (stdin has ended)"
 				: "Interrupted again");
 	return s->order;
