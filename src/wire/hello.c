@@ -6,6 +6,7 @@
 #include "wire/hello.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,9 +135,26 @@ static int match_memory(const struct spoor_hello *theirs,
 	return 0;
 }
 
+/* "stop-copy, p2p", as machine files spell them; "nothing". */
+static const char *migration_text(uint32_t flags, char buf[64])
+{
+	static const char *const names[] = { "stop-copy", "p2p", "pre-copy" };
+	size_t used = 0;
+
+	snprintf(buf, 64, "nothing");
+	for (unsigned int i = 0; i < 3; i++) {
+		if (flags & 1u << i)
+			used += (size_t)snprintf(buf + used, 64 - used, "%s%s",
+						 used ? ", " : "", names[i]);
+	}
+	return buf;
+}
+
 static int match_devices(const struct spoor_hello *theirs,
 			 const struct spoor_hello *ours)
 {
+	char source[64], here[64];
+
 	if (theirs->nr_devices != ours->nr_devices)
 		return spoor_fail(EPERM,
 				  "devices: the source has %u, there are "
@@ -153,9 +171,11 @@ static int match_devices(const struct spoor_hello *theirs,
 					  i, t->name, o->name);
 		if (t->migration & ~o->migration)
 			return spoor_fail(EPERM,
-					  "devices: %s migrates with %#x at "
-					  "the source, here with %#x",
-					  t->name, t->migration, o->migration);
+					  "devices: %s migrates with %s at "
+					  "the source, here with %s",
+					  t->name,
+					  migration_text(t->migration, source),
+					  migration_text(o->migration, here));
 	}
 	return 0;
 }

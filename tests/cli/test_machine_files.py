@@ -88,6 +88,12 @@ BAD = [
     (put(("link", "rate"), "999"), 'link.rate: "999": must be at least "1K"'),
     # contents
     (put((*REGION, "contents"), {"file": "missing.img"}), "missing.img"),
+    (put((*REGION, "contents"), {"file": "/"}),
+     'memory[0].contents.file: "/": is not a regular file'),
+    (put((*REGION, "contents"), {"file": "/dev/zero"}),
+     'memory[0].contents.file: "/dev/zero": is not a regular file'),
+    (put((*REGION, "contents"), {"file": ""}),
+     'memory[0].contents.file: "": must not be empty'),
     (put((*REGION, "contents"), {}), "memory[0].contents: must have either"),
     (put((*REGION, "contents"), {"pattern": "plaid"}),
      'memory[0].contents.pattern: "plaid"'),
@@ -99,6 +105,9 @@ BAD = [
     (put((*DSA, "name"), "nic0"), 'devices[1].name: "nic0": is devices[0]'),
     (put((*DSA, "name"), "a.b"), 'devices[1].name: "a.b"'),
     (put((*DSA, "ring"), "1M"), "devices[1].ring"),
+    (put((*NIC, "state_size"), "5G"),
+     'devices[0].state_size: "5G": must be at most 4G'),
+    (put((*NIC, "name"), ""), 'devices[0].name: "": must not be empty'),
     (put((*NIC, "name"), "a\n"),
      "devices[0].name: must not hold control characters"),
     (put((*NIC, "name"), "\x1b[2J"), "devices[0].name: must not hold"),
@@ -189,6 +198,29 @@ def test_missing_machine_file_is_named(spoor, tmp_path):
     run = spoor("migrate", tmp_path / "none.json")
     assert run.code == 2
     assert "none.json: No such file" in run.err
+
+
+@pytest.mark.parametrize("verb", ["migrate", "probe"])
+def test_directory_is_no_machine_file(spoor, tmp_path, verb):
+    (tmp_path / "m.json").mkdir()
+    run = spoor(verb, tmp_path / "m.json")
+    assert run.code == 2
+    assert "m.json: Is a directory" in run.err
+
+
+@pytest.mark.parametrize("text", ["", ",", "nic0.page_size=4K,",
+                                  "nic0.page_size=4K,,"])
+def test_set_option_with_an_empty_line_is_shown_whole(spoor, machine, text):
+    run = spoor("migrate", machine(), "--set", text)
+    assert run.code == 2
+    assert f"--set {text}: must be DEVICE.KEY=VALUE, and more" in run.err
+
+
+def test_tmpdir_that_cannot_be_used_is_named(spoor, machine):
+    run = spoor("migrate", machine(), "--json", env={"TMPDIR": "/nonexistent"})
+    assert run.code == 2
+    assert run.result()["error"] == \
+        'TMPDIR: "/nonexistent": No such file or directory'
 
 
 def test_contents_larger_than_region_are_refused(spoor, machine, tmp_path):

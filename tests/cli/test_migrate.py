@@ -10,6 +10,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -260,7 +261,50 @@ def test_killed_destination_runs_on_at_the_source(start, machine):
             os.kill(pid, signal.SIGKILL)
     out, _ = p.communicate(timeout=30)
     assert p.returncode == 1
-    assert json.loads(out.splitlines()[-1])["running"] == "source"
+    r = json.loads(out.splitlines()[-1])
+    assert r["running"] == "source"
+    assert "destination: its process was killed by signal 9" in r["error"]
+
+
+def test_server_of_something_else_is_named(spoor, machine):
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(1)
+        to = f"tcp:127.0.0.1:{server.getsockname()[1]}"
+
+        def answer():
+            conn, _ = server.accept()
+            conn.recv(1)
+            conn.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 8)
+            conn.recv(1 << 20)
+            conn.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        run = spoor("migrate", "--json", machine(base=CPU), "--to", to)
+        thread.join()
+    assert run.code == 1
+    assert run.result()["running"] == "source"
+    assert "no frame here" in run.result()["error"]
+    assert to in run.result()["error"]
+
+
+def test_receiver_that_lacks_a_migration_feature_names_it(spoor, start,
+                                                          machine, tmp_path):
+    def change(features):
+        def change_it(m):
+            m["devices"][1]["migration"] = features
+        return change_it
+
+    rx = start("receive", "--json",
+               machine(change(["stop-copy"]), name="less.json"),
+               "--listen", f"unix:{tmp_path}/s")
+    until(rx, "note")
+    run = spoor("migrate", "--json", machine(change(["stop-copy", "p2p"])),
+                "--to", f"unix:{tmp_path}/s")
+    rx.communicate(timeout=30)
+    assert "dsa0 migrates with stop-copy, p2p at the source, here with " \
+        "stop-copy" in run.result()["error"]
 
 
 def test_killed_source_dies_with_the_machine(start, machine):

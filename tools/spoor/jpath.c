@@ -165,6 +165,10 @@ static int in_pages(const struct jp *at, const struct jp_field *f, uint64_t v)
 			return jp_fail(
 				at, "must be at least %s",
 				units_format_page(lo, sizeof(lo), f->min));
+		if (!f->min)
+			return jp_fail(
+				at, "must be at most %s",
+				units_format_page(hi, sizeof(hi), f->max));
 		return jp_fail(at, "must be %s to %s",
 			       units_format_page(lo, sizeof(lo), f->min),
 			       units_format_page(hi, sizeof(hi), f->max));
@@ -259,8 +263,10 @@ int jp_read_text(const struct jp *at, const struct jp_field *f, void *into)
 {
 	const char *s = json_string_value(at->value);
 
-	if (!s || !*s)
+	if (!s)
 		return jp_fail(at, "must be a string");
+	if (!*s)
+		return jp_fail(at, "must not be empty");
 	if (strlen(s) >= f->cap)
 		return jp_fail(at, "at most %zu bytes", f->cap - 1);
 	/* Not shown: it would do to the terminal what it is refused for. */

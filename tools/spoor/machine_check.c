@@ -281,12 +281,14 @@ int machine_check_contents(const struct machine_file *mf,
 
 		if (r->contents != MF_CONTENTS_FILE)
 			continue;
+		errno = 0;
 		if (stat(r->file, &st) || !S_ISREG(st.st_mode))
 			return jp_error_set(
 				error,
 				"%s: memory[%zu].contents.file: \"%s\": %s",
 				mf->path, i, r->file,
-				strerror(errno ? errno : EINVAL));
+				errno ? strerror(errno)
+				      : "is not a regular file");
 		if ((uint64_t)st.st_size > r->size)
 			return jp_error_set(
 				error,

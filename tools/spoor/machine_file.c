@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "machine_file.h"
 #include "units.h"
@@ -315,9 +316,15 @@ static int parse(const char *path, json_t **ret, struct jp_error *error)
 {
 	json_error_t at;
 	FILE *file = fopen(path, "re");
+	struct stat st;
 
 	if (!file)
 		return jp_error_set(error, "%s: %s", path, strerror(errno));
+	/* It opens, and then reads as nothing. */
+	if (!fstat(fileno(file), &st) && S_ISDIR(st.st_mode)) {
+		fclose(file);
+		return jp_error_set(error, "%s: %s", path, strerror(EISDIR));
+	}
 	*ret = json_loadf(file, JSON_REJECT_DUPLICATES, &at);
 	fclose(file);
 	if (*ret)

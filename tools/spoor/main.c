@@ -2,9 +2,12 @@
 /*
  * spoor: finds the verb and runs it.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <spoor/error.h>
 
@@ -80,14 +83,20 @@ static void general_help(FILE *out)
 static int check_environment(const struct machine_file *mf,
 			     struct jp_error *error)
 {
-	const char *kernel;
+	const char *kernel, *tmp = getenv("TMPDIR");
 
-	if (!machine_has_models(mf) || softvfio_kernel_known(&kernel))
+	if (!machine_has_models(mf))
 		return 0;
-	return jp_error_set(error,
-			    "SOFTVFIO_KERNEL: \"%s\": must be 6.1, 6.12 or "
-			    "latest",
-			    kernel);
+	if (!softvfio_kernel_known(&kernel))
+		return jp_error_set(error,
+				    "SOFTVFIO_KERNEL: \"%s\": must be 6.1, "
+				    "6.12 or latest",
+				    kernel);
+	/* softvfio's directory goes there, if it is no relative path. */
+	if (tmp && *tmp == '/' && access(tmp, W_OK | X_OK))
+		return jp_error_set(error, "TMPDIR: \"%s\": %s", tmp,
+				    strerror(errno));
+	return 0;
 }
 
 int cmd_load(struct machine_file **ret, const char *path, const struct opts *o,

@@ -271,11 +271,19 @@ int opts_apply(const struct opts *o, struct machine_file *mf,
 	for (size_t i = 0; i < o->nr_sets && !r; i++) {
 		const char *s = o->sets[i];
 
-		while (*s && !r) {
+		for (bool more = true; more && !r;) {
 			size_t len = strcspn(s, ",");
 
-			r = apply_set(mf, s, len, error);
-			s += len + (s[len] == ',');
+			more = s[len] == ',';
+			if (len)
+				r = apply_set(mf, s, len, error);
+			else
+				r = jp_error_set(error,
+						 "--set %s: must be "
+						 "DEVICE.KEY=VALUE, and more "
+						 "after single commas",
+						 o->sets[i]);
+			s += len + more;
 		}
 	}
 	return r ? r : machine_check_policy(mf, error);

@@ -114,6 +114,36 @@ static void without_source(struct verdict *v, const struct session *s)
 	set(v, EXIT_FAILED, "none", NULL, "source: %s", how);
 }
 
+__attribute__((format(printf, 2, 3))) static void append(struct verdict *v,
+							 const char *fmt, ...)
+{
+	size_t len = strlen(v->error);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(v->error + len, sizeof(v->error) - len, fmt, ap);
+	va_end(ap);
+}
+
+/* The destination's own reason, where the source has only "it ended". */
+static void add_destination(const struct session *s, struct verdict *v)
+{
+	const char *why = error_of(s->destination.result);
+	char how[80];
+
+	if (!s->has_source || v->exit != EXIT_FAILED || !s->source.result)
+		return;
+	if (s->o->to)
+		append(v, " (the destination: %s)", s->o->to);
+	if (!s->has_destination)
+		return;
+	if (s->destination.result && why[0] && !strstr(v->error, why))
+		append(v, "; destination: %s", why);
+	else if (!s->destination.result)
+		append(v, "; destination: %s",
+		       side_how_it_ended(&s->destination, how, sizeof(how)));
+}
+
 void verdict_of(const struct session *s, struct verdict *v)
 {
 	if (!s->has_destination)
@@ -126,16 +156,7 @@ void verdict_of(const struct session *s, struct verdict *v)
 		one_side(v, &s->source);
 	else
 		without_source(v, s);
-	/* The destination's own reason, where the source has only "it ended". */
-	if (s->has_source && s->has_destination && s->source.result &&
-	    v->exit == EXIT_FAILED && s->destination.result &&
-	    error_of(s->destination.result)[0] &&
-	    !strstr(v->error, error_of(s->destination.result))) {
-		size_t len = strlen(v->error);
-
-		snprintf(v->error + len, sizeof(v->error) - len,
-			 "; destination: %s", error_of(s->destination.result));
-	}
+	add_destination(s, v);
 }
 
 static const json_t *find(const json_t *list, const char *name)
