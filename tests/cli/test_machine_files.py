@@ -296,6 +296,9 @@ def test_probe_says_in_words_why_a_device_logs_nothing(spoor, machine):
     (["receive", "--listen", "nowhere"], "--listen nowhere"),
     (["track", "--set", "gpu0.tracker=iommu"], "policy.gpu0.tracker"),
     (["probe", "missing.json"], "missing.json: No such file"),
+    (["probe", "bogus"], "bogus: must be a PCI address as 0000:03:00.0"),
+    (["probe", "/etc/passwd"], "/etc/passwd: must be a PCI address"),
+    (["probe", "0000:03:00.9"], "0000:03:00.9: must be a PCI address"),
     (["migrate", "one-too-many"], "usage: spoor migrate MACHINE"),
 ])
 def test_json_ends_with_a_result_when_input_is_bad(spoor, machine, args,

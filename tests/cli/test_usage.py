@@ -172,3 +172,8 @@ def test_runs_without_standard_descriptors(spoor, machine, closed):
     assert run.code == 0, run.err
     if 1 not in closed:
         assert run.result()["verified"]
+
+
+def test_help_of_probe_promises_no_result(spoor, machine):
+    assert "the last one the result" not in spoor("probe", "--help").out
+    assert spoor("probe", machine(), "--json").of("result") == []

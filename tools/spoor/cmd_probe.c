@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -88,6 +89,27 @@ static int probe_hardware(const struct opts *o, const char *spec)
 	return r;
 }
 
+static bool is_pci_address(const char *t)
+{
+	static const char hex[] = "0123456789abcdefABCDEF";
+	size_t d = strspn(t, hex);
+
+	return d >= 4 && d <= 8 && t[d] == ':' && strspn(t + d + 1, hex) == 2 &&
+	       t[d + 3] == ':' && strspn(t + d + 4, hex) == 2 &&
+	       t[d + 6] == '.' && strspn(t + d + 7, "01234567") == 1 &&
+	       !t[d + 8];
+}
+
+/* Could it name a device here, were there one?  A directory is sysfs's. */
+static bool names_device(const char *text)
+{
+	struct stat st;
+
+	return is_pci_address(text) ||
+	       !strncmp(text, CDEVS "/vfio", strlen(CDEVS "/vfio")) ||
+	       (text[0] == '/' && !stat(text, &st) && S_ISDIR(st.st_mode));
+}
+
 static bool is_machine(const char *text)
 {
 	return strstr(text, ".json") != NULL;
@@ -103,6 +125,14 @@ static int probe_one(const struct opts *o, const char *text)
 	}
 	if (is_machine(text))
 		return probe_machine(o, text);
+	if (!names_device(text)) {
+		output_complain(
+			"%s: must be a PCI address as 0000:03:00.0, " CDEVS
+			"/vfioN, MACHINE.json or "
+			"MACHINE.json#NAME",
+			text);
+		return EXIT_USAGE;
+	}
 	if (access("/dev/vfio", F_OK)) {
 		output_complain("%s: this machine has no VFIO: there "
 				"is no /dev/vfio",

@@ -64,8 +64,11 @@ static const struct option_entry table[] = {
 	{ "json", NULL,
 	  "one JSON object a line on stdout, the last one the "
 	  "result",
-	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_PROBE, FLAG,
-	  AT(json) },
+	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK, FLAG, AT(json) },
+	{ "json", NULL,
+	  "one JSON object a device on stdout; a result only if it "
+	  "fails",
+	  VERB_PROBE, FLAG, AT(json) },
 	{ "quiet", NULL, "no progress on stderr",
 	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_PROBE, FLAG,
 	  AT(quiet) },
