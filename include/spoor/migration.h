@@ -128,6 +128,7 @@ struct spoor_device_result {
 	uint64_t page_size; /* its tracker's real granule, bytes; 0: none ran */
 	uint64_t state_bytes;
 	bool failed; /* it went to ERROR, or did not start */
+	bool all_dirty; /* its tracker failed: all it reached was sent again */
 };
 
 struct spoor_result {

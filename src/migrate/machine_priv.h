@@ -42,6 +42,7 @@ struct spoor_machine_device {
 	uint64_t state_bytes;
 	uint64_t dirty_pages;
 	uint64_t page_size; /* its tracker's real one, 0: none was started */
+	bool all_dirty; /* because its tracker failed */
 	uint64_t suspended_ns;
 };
 

@@ -68,6 +68,7 @@ int spoor_run_begin(struct spoor_run *run, struct spoor_machine *machine,
 		d->state_bytes = 0;
 		d->dirty_pages = 0;
 		d->page_size = 0;
+		d->all_dirty = false;
 	}
 	err = spoor_stream_init(&run->io, run->opts.fd, run->opts.silence_ns);
 	if (err)
@@ -100,6 +101,7 @@ void spoor_run_finish(struct spoor_run *run, enum spoor_outcome outcome,
 		r->devices[i].page_size = d->page_size;
 		r->devices[i].state_bytes = d->state_bytes;
 		r->devices[i].failed = d->failed;
+		r->devices[i].all_dirty = d->all_dirty;
 	}
 	r->outcome = outcome;
 	r->running = running;

@@ -19,6 +19,14 @@
 #include "plan/plan_priv.h"
 #include "track/tracker_priv.h"
 
+/* What @t covers is not tracked any more, against the plan. */
+static void give_up(struct spoor_tracking *tracking, struct spoor_tracked *t)
+{
+	t->everything = true;
+	for (size_t i = 0; i < t->nr_devices; i++)
+		tracking->run->machine->devices[t->devices[i]].all_dirty = true;
+}
+
 static void fell_back(void *opaque, const char *tracker, const char *why)
 {
 	struct spoor_tracking *tracking = opaque;
@@ -132,9 +140,15 @@ static void start_all(struct spoor_tracking *tracking)
 	for (size_t i = 0; i < tracking->trackers.nr; i++) {
 		struct spoor_tracked *t = &tracking->trackers.list[i];
 
-		if (t->everything || !start_one(tracking, t))
+		if (t->everything) {
+			/* Opened, it might have been; or the plan has none. */
+			if (t->kind != SPOOR_TRACKER_ALL)
+				give_up(tracking, t);
 			continue;
-		t->everything = true;
+		}
+		if (!start_one(tracking, t))
+			continue;
+		give_up(tracking, t);
 		snprintf(t->told, sizeof(t->told), "%s", spoor_errmsg());
 	}
 	tracking->run->machine->tracking = tracking;
@@ -198,7 +212,7 @@ static uint64_t failed_report(struct spoor_tracking *tracking,
 	}
 	if (err) {
 		(void)spoor_tracker_stop(t->t);
-		t->everything = true;
+		give_up(tracking, t);
 	}
 	snprintf(t->told, sizeof(t->told), "%s failed (%s): all it covers %s",
 		 t->name, why,

@@ -217,6 +217,10 @@ def test_failed_reports_are_survived(spoor, machine):
     assert r.code == 0 and r.result()["verified"], r.events()[-1]
     assert any("nic0" in e["text"] for e in r.of("note")
                if e["level"] == "warning")
+    nic, = r.result()["devices"]
+    assert r.of("plan")[0]["devices"][0]["covered_by"] == "its own DMA log"
+    assert nic["covered_by"].startswith("its own DMA log, until that failed")
+    assert "all-dirty" in nic["covered_by"] and nic["all_dirty"]
 
 
 def test_probe_of_a_machine(spoor):

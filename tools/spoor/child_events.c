@@ -131,9 +131,10 @@ static json_t *devices_json(const struct spoor_result *r)
 	for (size_t i = 0; i < r->nr_devices; i++) {
 		const struct spoor_device_result *d = &r->devices[i];
 		json_t *line = json_pack(
-			"{s:s, s:I, s:I, s:b}", "name", d->name, "dirty_pages",
-			(json_int_t)d->dirty_pages, "state_bytes",
-			(json_int_t)d->state_bytes, "failed", d->failed);
+			"{s:s, s:I, s:I, s:b, s:b}", "name", d->name,
+			"dirty_pages", (json_int_t)d->dirty_pages,
+			"state_bytes", (json_int_t)d->state_bytes, "failed",
+			d->failed, "all_dirty", d->all_dirty);
 
 		/* The plan's is a wish. */
 		if (d->page_size)

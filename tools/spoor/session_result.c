@@ -197,6 +197,21 @@ static void add_gap(const struct session *s, size_t i, json_t *d)
 	json_object_set_new(d, "service_gap_begin_ms", json_real(gap.begin_ms));
 }
 
+/* The plan's proof held only until the tracker failed. */
+static void say_all_dirty(json_t *d)
+{
+	const char *by = json_string_value(json_object_get(d, "covered_by"));
+	json_t *text;
+
+	if (!by || !json_is_true(json_object_get(d, "all_dirty")))
+		return;
+	text = json_sprintf("%s, until that failed; since then all-dirty: all "
+			    "it can reach was sent after the stop",
+			    by);
+	if (text)
+		json_object_set_new(d, "covered_by", text);
+}
+
 static json_t *device_json(const struct session *s, const struct verdict *v,
 			   size_t i)
 {
@@ -210,6 +225,7 @@ static json_t *device_json(const struct session *s, const struct verdict *v,
 	json_object_set_new(d, "name", json_string(name));
 	if (figures)
 		json_object_update(d, (json_t *)figures);
+	say_all_dirty(d);
 	add_gap(s, i, d);
 	if (s->mf->devices[i].clients)
 		json_object_set_new(
