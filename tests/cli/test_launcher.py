@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import EXAMPLES
+from conftest import EXAMPLES, SPOOR
 
 RUN = os.environ["SOFTVFIO_RUN"]
 UAPI_ONLY = os.environ["SOFTVFIO_UAPI_ONLY"]
@@ -115,3 +115,21 @@ def test_counters_that_cannot_be_written_are_told_once(softvfio):
     assert done.stderr == ("softvfio: SOFTVFIO_STATS: "
                            "/nonexistent/stats.%p: "
                            "No such file or directory\n")
+
+
+@preloads
+@pytest.mark.parametrize("command,code", [
+    ([RUN, "run", MACHINE, "--", UAPI_ONLY], 126),
+    ([SPOOR, "migrate", EXAMPLES / "cpu-only.json"], 77),
+    ([SPOOR, "probe", MACHINE], 77),
+], ids=["softvfio", "migrate", "probe"])
+def test_machine_without_proc_says_so(command, code):
+    without = ["unshare", "-rm", "sh", "-c",
+               'mount -t tmpfs none /proc && exec "$@"', "sh"]
+    if subprocess.run([*without, "true"], check=False,
+                      capture_output=True).returncode:
+        pytest.skip("no mount namespaces here")
+    done = subprocess.run([*without, *map(str, command)], text=True,
+                          capture_output=True, timeout=30)
+    assert done.returncode == code, done.stderr
+    assert "/proc is needed" in done.stderr

@@ -60,6 +60,11 @@ static int preload(void)
 	const char *have = getenv("LD_PRELOAD");
 	int n;
 
+	if (access("/proc/self/exe", F_OK)) {
+		fprintf(stderr, "softvfio: /proc is needed, and it is not "
+				"mounted here\n");
+		return EXIT_CANNOT;
+	}
 	if (softvfio_find_library(library, sizeof(library))) {
 		fprintf(stderr, "softvfio: libsoftvfio.so is neither beside "
 				"this command nor in ../lib\n");

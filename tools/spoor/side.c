@@ -216,6 +216,15 @@ static int move_up(int fd)
 	return up;
 }
 
+/* The command starts itself from there, and finds what lies beside it. */
+static bool has_proc(void)
+{
+	if (!access("/proc/self/exe", F_OK))
+		return true;
+	output_complain("/proc is needed, and it is not mounted here");
+	return false;
+}
+
 int side_spawn(struct side *s, const char *name, const char *verb,
 	       const struct opts *o, const char *machine,
 	       const struct machine_file *mf, int stamps_fd, unsigned int nr)
@@ -227,6 +236,10 @@ int side_spawn(struct side *s, const char *name, const char *verb,
 	int pair[2] = { -1, -1 }, up = -1, r = EXIT_FAILED;
 
 	*s = (struct side){ .name = name, .in = { .fd = -1 } };
+	if (!has_proc()) {
+		r = EXIT_MISSING;
+		goto end;
+	}
 	if (!a || !sets || make_env(&env, mf))
 		goto end;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
