@@ -2,7 +2,9 @@
 """softvfio run: any dynamically linked program on software devices."""
 
 import os
+import pathlib
 import shutil
+import struct
 import subprocess
 
 import pytest
@@ -83,6 +85,33 @@ def test_static_program_is_refused(softvfio, tmp_path):
     done = softvfio("run", MACHINE, "--", tmp_path / "s")
     assert done.returncode == 126
     assert "statically linked" in done.stderr
+
+
+@pytest.mark.parametrize("directory", ["a b", "a:b", "a$LIB"])
+def test_library_that_cannot_be_preloaded_is_refused(tmp_path, directory):
+    """The loader would go without it: to the machine's own VFIO."""
+    there = tmp_path / directory
+    there.mkdir()
+    for name in ("softvfio", "libsoftvfio.so"):
+        shutil.copy(pathlib.Path(RUN).parent / name, there)
+    done = subprocess.run([there / "softvfio", "run", MACHINE, "--", "echo",
+                           "it runs"], capture_output=True, text=True)
+    assert done.returncode == 126
+    assert done.stdout == ""
+    assert "a blank, a colon or a dollar sign" in done.stderr
+
+
+def test_program_with_capabilities_is_refused(softvfio, tmp_path):
+    path = shutil.copy(shutil.which("true"), tmp_path / "true")
+    try:
+        # VFS_CAP_REVISION_2, effective; CAP_NET_RAW.
+        os.setxattr(path, "security.capability",
+                    struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
+    except OSError as e:
+        pytest.skip(f"no file capabilities here: {e}")
+    done = softvfio("run", MACHINE, "--", path)
+    assert done.returncode == 126
+    assert "capabilities of its own" in done.stderr
 
 
 @preloads

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Usage, help, and what is not built yet."""
 
+import json
 import os
 import pathlib
 import pty
 import re
+import shutil
+import socket
 import subprocess
 
 import pytest
@@ -135,6 +138,40 @@ def test_unreachable_destination_fails_before_anything_runs(spoor, machine):
     run = spoor("migrate", machine(), "--to", "unix:/nonexistent/s")
     assert run.code == 1
     assert "--to unix:/nonexistent/s" in run.err
+
+
+def test_spoor_whose_library_cannot_be_preloaded_runs_nothing(tmp_path,
+                                                              machine):
+    if "SOFTVFIO_SANITIZED" in os.environ:
+        pytest.skip("it has softvfio linked in")
+    there = tmp_path / "a b"
+    there.mkdir()
+    build = pathlib.Path(os.environ["SPOOR"]).parent
+    for path in [build / "spoor", *build.glob("lib*.so*")]:
+        if path.is_file():
+            shutil.copy(path, there, follow_symlinks=False)
+    done = subprocess.run([there / "spoor", "migrate", machine()], text=True,
+                          capture_output=True,
+                          env={**os.environ, "LD_LIBRARY_PATH": str(there)})
+    assert done.returncode == 1
+    assert "a blank, a colon or a dollar sign" in done.stderr
+    assert done.stdout == ""
+
+
+def test_machine_process_without_softvfio_opens_nothing(tmp_path, machine):
+    """Whatever lost the library on the way: models are not hardware."""
+    ours, its = socket.socketpair()
+    env = {k: v for k, v in os.environ.items() if k != "SOFTVFIO_CONFIG"}
+    with ours, its:
+        subprocess.run(
+            [os.environ["SPOOR"], "machine-probe", "--control-fd",
+             str(its.fileno()), "--parent", str(os.getpid()), "--", machine()],
+            pass_fds=[its.fileno()], env=env, timeout=30, check=True)
+        its.close()
+        said = ours.makefile().read()
+    failed = json.loads(said)
+    assert failed["event"] == "_failed" and failed["exit"] == 1
+    assert "softvfio was not loaded" in failed["error"]
 
 
 def test_track_ends_when_nobody_reads_on(start, machine):

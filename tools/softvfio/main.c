@@ -70,6 +70,13 @@ static int preload(void)
 				"this command nor in ../lib\n");
 		return EXIT_CANNOT;
 	}
+	if (!softvfio_can_preload(library)) {
+		fprintf(stderr,
+			"softvfio: %s: the loader cannot be given a path with "
+			"a blank, a colon or a dollar sign\n",
+			library);
+		return EXIT_CANNOT;
+	}
 	/* A sanitizer's runtime, if one is there, must stay first. */
 	n = snprintf(value, sizeof(value), "%s%s%s", have ? have : "",
 		     have && *have ? ":" : "", library);

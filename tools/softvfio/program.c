@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "program.h"
@@ -83,13 +84,25 @@ static bool script(const char *head, char *ret, size_t len)
 	return n > 0;
 }
 
+/* Then the loader takes no libraries from whoever starts it. */
+static bool gains_privileges(int fd)
+{
+	struct stat st;
+
+	if (fgetxattr(fd, "security.capability", NULL, 0) >= 0)
+		return true;
+	if (fstat(fd, &st))
+		return false;
+	return (st.st_mode & S_ISUID && st.st_uid != geteuid()) ||
+	       (st.st_mode & S_ISGID && st.st_gid != getegid());
+}
+
 static const char *judge(const char *path, char *next, size_t len)
 {
 	union {
 		Elf64_Ehdr elf;
 		char text[256];
 	} head = { .text = "" };
-	struct stat st;
 	ssize_t n;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	const char *why = NULL;
@@ -97,10 +110,10 @@ static const char *judge(const char *path, char *next, size_t len)
 	if (fd < 0)
 		return "it cannot be read";
 	n = pread(fd, head.text, sizeof(head.text) - 1, 0);
-	if (!fstat(fd, &st) && (st.st_mode & (S_ISUID | S_ISGID)) &&
-	    st.st_uid != geteuid())
-		why = "it changes its user, so the loader ignores libraries "
-		      "that are put before its own";
+	if (gains_privileges(fd))
+		why = "it changes its user or has capabilities of its own, so "
+		      "the loader ignores libraries that are put before its "
+		      "own";
 	else if (n > 2 && script(head.text, next, len))
 		why = NULL;
 	else if (n < (ssize_t)sizeof(head.elf) ||

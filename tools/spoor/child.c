@@ -249,6 +249,23 @@ static bool open_guest(struct child *c)
 	return true;
 }
 
+/*
+ * Whatever kept softvfio from being loaded: this machine's own VFIO is not
+ * what its devices were meant to be.
+ */
+static bool models_are_there(struct child *c)
+{
+	int (*nr_devices)(void);
+
+	*(void **)&nr_devices = dlsym(RTLD_DEFAULT, "softvfio_nr_devices");
+	if (!machine_has_models(c->mf) || (nr_devices && nr_devices() > 0))
+		return true;
+	child_tell_failed(c, 1,
+			  "the machine has software devices, but softvfio was "
+			  "not loaded: nothing was opened");
+	return false;
+}
+
 bool child_start(struct child *c, const struct opts *o, const char *side,
 		 bool contents, bool guest)
 {
@@ -259,7 +276,7 @@ bool child_start(struct child *c, const struct opts *o, const char *side,
 	init_sync(c);
 	if (!tie_to_parent(o) || fcntl(c->control, F_SETFD, FD_CLOEXEC) < 0)
 		return false;
-	if (!load(c))
+	if (!load(c) || !models_are_there(c))
 		return false;
 	if (machine_open(&c->m, c->mf, contents)) {
 		child_tell_failed(c, c->m.exit_code, c->m.error);

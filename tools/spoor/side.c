@@ -66,6 +66,12 @@ static int preload_of(struct child_env *e)
 				"command nor in ../lib");
 		return EXIT_FAILED;
 	}
+	if (!softvfio_can_preload(library)) {
+		output_complain("%s: the loader cannot be given a path with a "
+				"blank, a colon or a dollar sign",
+				library);
+		return EXIT_FAILED;
+	}
 	if (asprintf(&e->preload, "LD_PRELOAD=%s%s%s", library,
 		     have && *have ? ":" : "", have ? have : "") < 0)
 		e->preload = NULL;

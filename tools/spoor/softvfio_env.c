@@ -121,3 +121,9 @@ int softvfio_find_library(char *buf, size_t len)
 	}
 	return -ENOENT;
 }
+
+bool softvfio_can_preload(const char *library)
+{
+	/* "$ORIGIN" and the like are replaced. */
+	return !strpbrk(library, " :$");
+}

@@ -19,5 +19,11 @@ bool softvfio_kernel_known(const char **ret);
  * -ENOENT: not found.
  */
 int softvfio_find_library(char *buf, size_t len);
+/*
+ * Can LD_PRELOAD name it?  The loader knows no quoting: a blank or a colon ends
+ * a name, and what it does not find it complains of and runs without, which
+ * here is with this machine's devices.
+ */
+bool softvfio_can_preload(const char *library);
 
 #endif /* SPOOR_TOOL_SOFTVFIO_ENV_H */
