@@ -49,13 +49,20 @@ struct sv_container {
 	unsigned int number;
 };
 
+/* What one group has pinned of an area. */
+struct sv_type1_pins {
+	struct sv_type1_pins *next;
+	const struct sv_group *group;
+	bool late; /* they dirty when they end, not while they last */
+	uint16_t count[]; /* per page */
+};
+
 /* What type1 keeps per area: struct sv_area.priv. */
 struct sv_type1_dma {
 	/* One bit a page, one word more than needed: see type1_dirty.c. */
 	uint64_t *bitmap; /* NULL while nothing tracks */
 	uint64_t nr_pages;
-	uint16_t *pins; /* per page: pins that dirty while they last */
-	uint16_t *late_pins; /* per page: pins that dirty when they end */
+	struct sv_type1_pins *pins;
 	bool vaddr_invalid;
 };
 
@@ -103,5 +110,12 @@ extern const struct sv_attachment_ops sv_type1_attachment_ops;
 void sv_type1_populate(struct sv_container *c, struct sv_area *area);
 /* List write-locked, tracking: the area goes, and its pins end with it. */
 void sv_type1_end_pins(struct sv_container *c, struct sv_area *area);
+/*
+ * List write-locked: the area goes, and nobody tells the drivers that pinned
+ * in it.  An IOMMU-backed device may go on writing there, unreported, once
+ * something is mapped there again: its group has no scope until it pins anew.
+ */
+void sv_type1_lose_pins(struct sv_container *c, struct sv_area *area);
+void sv_type1_free_pins(struct sv_type1_dma *dma);
 
 #endif /* SOFTVFIO_CONTAINER_H */

@@ -81,8 +81,7 @@ void sv_type1_free_area(struct sv_area *area)
 	struct sv_type1_dma *dma = area->priv;
 
 	free(dma->bitmap);
-	free(dma->pins);
-	free(dma->late_pins);
+	sv_type1_free_pins(dma);
 	free(dma);
 	sv_area_free(area);
 }
@@ -315,6 +314,7 @@ static int unmap_one(struct sv_container *c, struct unmap *u, size_t index)
 		if (err)
 			return err;
 	}
+	sv_type1_lose_pins(c, area);
 	sv_type1_free_area(sv_area_remove_at(&c->list, index));
 	return 0;
 }

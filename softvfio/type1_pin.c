@@ -23,24 +23,61 @@ static const struct model_config *config_of(const struct sv_attachment *a)
 	return &a->dev->config->model;
 }
 
-/* Which counter a pin goes to; NULL: it dirties nothing by itself. */
-static uint16_t **counter(const struct sv_attachment *a,
-			  struct sv_type1_dma *dma, bool write)
+/* Does a pin dirty by itself, while it lasts or when it ends? */
+static bool pin_tells(const struct sv_attachment *a, bool write)
 {
 	const struct model_config *config = config_of(a);
 
 	/* What IOMMU-backed devices write nobody sees: only pins tell. */
 	if (!a->dev->config->emulated)
-		return &dma->pins;
+		return true;
 	if (!write && config->read_pins_clean)
+		return false;
+	return config->pin_dirty != MODEL_PIN_MARK_ONCE;
+}
+
+static bool pins_late(const struct sv_attachment *a)
+{
+	return a->dev->config->emulated &&
+	       config_of(a)->pin_dirty == MODEL_PIN_AT_UNPIN;
+}
+
+/* Each group counts its own: it must not end what another one holds. */
+static struct sv_type1_pins *pins_of(const struct sv_type1_dma *dma,
+				     const struct sv_group *g)
+{
+	struct sv_type1_pins *p = dma->pins;
+
+	while (p && p->group != g)
+		p = p->next;
+	return p;
+}
+
+static struct sv_type1_pins *make_pins(struct sv_type1_dma *dma,
+				       struct sv_attachment *a)
+{
+	const struct sv_group *g = (const struct sv_group *)a;
+	struct sv_type1_pins *p = pins_of(dma, g);
+
+	if (p)
+		return p;
+	p = calloc(1, sizeof(*p) + dma->nr_pages * sizeof(p->count[0]));
+	if (!p)
 		return NULL;
-	switch (config->pin_dirty) {
-	case MODEL_PIN_AT_UNPIN:
-		return &dma->late_pins;
-	case MODEL_PIN_MARK_ONCE:
-		return NULL;
-	default:
-		return &dma->pins;
+	p->group = g;
+	p->late = pins_late(a);
+	p->next = dma->pins;
+	dma->pins = p;
+	return p;
+}
+
+void sv_type1_free_pins(struct sv_type1_dma *dma)
+{
+	struct sv_type1_pins *p;
+
+	while ((p = dma->pins)) {
+		dma->pins = p->next;
+		free(p);
 	}
 }
 
@@ -61,17 +98,22 @@ static bool late_pinner_stopped(const struct sv_container *c)
 	return false;
 }
 
+static void set_pinned(struct sv_container *c, struct sv_type1_dma *dma,
+		       const struct sv_type1_pins *p)
+{
+	for (uint64_t page = 0; page < dma->nr_pages; page++) {
+		if (p->count[page])
+			sv_type1_set(c, dma, page);
+	}
+}
+
 void sv_type1_populate(struct sv_container *c, struct sv_area *area)
 {
 	struct sv_type1_dma *dma = area->priv;
-	const bool late = dma->late_pins && late_pinner_stopped(c);
 
-	if (!dma->pins && !late)
-		return;
-	for (uint64_t page = 0; page < dma->nr_pages; page++) {
-		if ((dma->pins && dma->pins[page]) ||
-		    (late && dma->late_pins[page]))
-			sv_type1_set(c, dma, page);
+	for (const struct sv_type1_pins *p = dma->pins; p; p = p->next) {
+		if (!p->late || late_pinner_stopped(c))
+			set_pinned(c, dma, p);
 	}
 }
 
@@ -79,10 +121,28 @@ void sv_type1_end_pins(struct sv_container *c, struct sv_area *area)
 {
 	struct sv_type1_dma *dma = area->priv;
 
-	for (uint64_t page = 0; dma->late_pins && page < dma->nr_pages;
-	     page++) {
-		if (dma->late_pins[page])
-			sv_type1_set(c, dma, page);
+	for (const struct sv_type1_pins *p = dma->pins; p; p = p->next) {
+		if (p->late)
+			set_pinned(c, dma, p);
+	}
+}
+
+static bool holds_any(const struct sv_type1_dma *dma, const struct sv_group *g)
+{
+	const struct sv_type1_pins *p = pins_of(dma, g);
+
+	for (uint64_t page = 0; p && page < dma->nr_pages; page++) {
+		if (p->count[page])
+			return true;
+	}
+	return false;
+}
+
+void sv_type1_lose_pins(struct sv_container *c, struct sv_area *area)
+{
+	for (struct sv_group *g = c->groups; g; g = g->next) {
+		if (sv_group_physical(g) && holds_any(area->priv, g))
+			g->pinned_scope = false;
 	}
 }
 
@@ -113,19 +173,17 @@ static int pin_page(struct sv_attachment *a, uint64_t iova, bool write)
 	struct sv_area *area = sv_area_find(a->list, iova);
 	struct sv_type1_dma *dma = area->priv;
 	const uint64_t page = (iova - area->iova) / SV_PAGE_SIZE;
-	uint16_t **pins = counter(a, dma, write);
+	struct sv_type1_pins *pins;
 
-	if (!pins)
+	if (!pin_tells(a, write))
 		return 0;
-	if (!*pins) {
-		*pins = calloc(dma->nr_pages, sizeof(**pins));
-		if (!*pins)
-			return -ENOMEM;
-	}
-	if ((*pins)[page] == UINT16_MAX)
+	pins = make_pins(dma, a);
+	if (!pins)
+		return -ENOMEM;
+	if (pins->count[page] == UINT16_MAX)
 		return -ENOSPC;
-	(*pins)[page]++;
-	if (c->tracking && pins == &dma->pins)
+	pins->count[page]++;
+	if (c->tracking && !pins->late)
 		sv_type1_set(c, dma, page);
 	return 0;
 }
@@ -136,16 +194,17 @@ static void unpin_page(struct sv_attachment *a, uint64_t iova)
 	struct sv_container *c = container_of(a);
 	struct sv_area *area = sv_area_find(a->list, iova);
 	struct sv_type1_dma *dma = area ? area->priv : NULL;
-	uint16_t **pins = dma ? counter(a, dma, true) : NULL;
+	struct sv_type1_pins *pins =
+		dma ? pins_of(dma, (struct sv_group *)a) : NULL;
 	uint64_t page;
 
 	/* Unmapped meanwhile: the pins went with the mapping. */
-	if (!pins || !*pins)
+	if (!pins)
 		return;
 	page = (iova - area->iova) / SV_PAGE_SIZE;
-	if (!(*pins)[page])
+	if (!pins->count[page])
 		return;
-	(*pins)[page]--;
+	pins->count[page]--;
 	/* It may have been written up to now. */
 	if (c->tracking)
 		sv_type1_set(c, dma, page);
@@ -192,12 +251,12 @@ static void mark(struct sv_attachment *a, struct sv_area *area, uint64_t iova,
 {
 	struct sv_container *c = container_of(a);
 	struct sv_type1_dma *dma = area->priv;
+	const struct sv_type1_pins *p = pins_of(dma, (struct sv_group *)a);
 
 	(void)len;
 	if (!a->dev->config->emulated || !dma->bitmap)
 		return;
-	if (config_of(a)->pin_dirty == MODEL_PIN_AT_UNPIN && dma->late_pins &&
-	    dma->late_pins[(iova - area->iova) / SV_PAGE_SIZE])
+	if (p && p->late && p->count[(iova - area->iova) / SV_PAGE_SIZE])
 		return;
 	sv_type1_set(c, dma, (iova - area->iova) / SV_PAGE_SIZE);
 }

@@ -72,6 +72,75 @@ static void iommu_backed_group_gains_scope_at_its_first_pin(void **state)
 	close_all(4, g2, dev, g, c);
 }
 
+static void ring_of_two_pages(int dev)
+{
+	reg64(dev, NIC_REG_RX_BASE, IOVA + 8 * PAGE);
+	reg32(dev, NIC_REG_RX_SLOTS, 4);
+	reg32(dev, NIC_REG_ENABLE, 1);
+}
+
+/* The device knows nothing of the unmap, and goes on writing. */
+static void pins_lost_with_their_mapping_take_the_scope_along(void **state)
+{
+	int dev, g, c = typed(NIC, &g);
+
+	(void)state;
+	dev = device(g, NIC);
+	assert_int_equal(track(c, START), 0);
+	ring_of_two_pages(dev);
+	dirty(c);
+	assert_int_equal(dirty(c), BIT(8) | BIT(9));
+	assert_int_equal(unmap(c, IOVA, LEN), 0);
+	assert_int_equal(map(c, guest, LEN, IOVA), 0);
+	assert_int_equal(softvfio_dma_write("nic", IOVA + 9 * PAGE, "x", 1), 0);
+	assert_int_equal(dirty(c), UINT64_MAX);
+	assert_int_equal(dirty(c), UINT64_MAX);
+	/* It has it back from its next pin on. */
+	reg32(dev, NIC_REG_ENABLE, 0);
+	assert_int_equal(dirty(c), UINT64_MAX);
+	reg32(dev, NIC_REG_ENABLE, 1);
+	assert_int_equal(dirty(c), BIT(8) | BIT(9));
+	close_all(3, dev, g, c);
+}
+
+static void unmapping_what_was_not_pinned_leaves_the_scope(void **state)
+{
+	int dev, g, c = typed(NIC, &g);
+
+	(void)state;
+	dev = device(g, NIC);
+	assert_int_equal(map(c, guest, LEN, IOVA + LEN), 0);
+	assert_int_equal(track(c, START), 0);
+	ring_of_two_pages(dev);
+	dirty(c);
+	assert_int_equal(unmap(c, IOVA + LEN, LEN), 0);
+	assert_int_equal(dirty(c), BIT(8) | BIT(9));
+	close_all(3, dev, g, c);
+}
+
+/* An unpin of what went with its mapping is not another device's. */
+static void late_unpin_leaves_the_pins_of_others(void **state)
+{
+	int g2, dev2, dev, g, c = typed(NIC, &g);
+
+	(void)state;
+	dev = device(g, NIC);
+	g2 = join(c, MDEV);
+	dev2 = device(g2, MDEV);
+	reg64(dev, NIC_REG_RX_BASE, IOVA + 2 * PAGE);
+	reg32(dev, NIC_REG_RX_SLOTS, 4);
+	reg32(dev, NIC_REG_ENABLE, 1);
+	assert_int_equal(unmap(c, IOVA, LEN), 0);
+	assert_int_equal(map(c, guest, LEN, IOVA), 0);
+	mdev_enable(dev2);
+	reg32(dev, NIC_REG_ENABLE, 0);
+	reg64(dev, NIC_REG_RX_BASE, IOVA + 8 * PAGE);
+	reg32(dev, NIC_REG_ENABLE, 1);
+	assert_int_equal(track(c, START), 0);
+	assert_int_equal(dirty(c), PIN_READ | PIN_WRITE | BIT(8) | BIT(9));
+	close_all(5, dev2, dev, g2, g, c);
+}
+
 static void pinned_pages_are_dirty_at_every_read(void **state)
 {
 	int dev, g, c = typed(MDEV, &g);
@@ -189,6 +258,11 @@ int main(void)
 		cmocka_unit_test(leaving_without_scope_dirties_all_once_more),
 		cmocka_unit_test(
 			iommu_backed_group_gains_scope_at_its_first_pin),
+		cmocka_unit_test(
+			pins_lost_with_their_mapping_take_the_scope_along),
+		cmocka_unit_test(
+			unmapping_what_was_not_pinned_leaves_the_scope),
+		cmocka_unit_test(late_unpin_leaves_the_pins_of_others),
 		cmocka_unit_test(pinned_pages_are_dirty_at_every_read),
 		cmocka_unit_test(writes_through_the_driver_are_reported_once),
 		cmocka_unit_test(read_pins_stay_clean_if_asked),
