@@ -23,7 +23,7 @@ static struct sv_target target_of(const struct sv_area *area, uint64_t iova)
 		return (struct sv_target){ .peer = b->bar.dev,
 					   .bar = b->bar.bar,
 					   .bar_offset = b->bar.offset + at };
-	return (struct sv_target){ .ptr = b->ptr + at };
+	return (struct sv_target){ .ptr = b->ptr + at, .borrowed = !b->alias };
 }
 
 /* Mapped while no device was there: pinned now, at the first use. */

@@ -32,6 +32,8 @@ static int copy_to_device(void *ctx, const struct sv_target *t)
 	if (t->peer)
 		return sv_device_peer_read(t->peer, t->bar, t->bar_offset,
 					   a->buf, a->len);
+	if (t->borrowed)
+		return sv_copy_in(a->buf, t->ptr, a->len);
 	memcpy(a->buf, t->ptr, a->len);
 	return 0;
 }
@@ -43,6 +45,8 @@ static int copy_from_device(void *ctx, const struct sv_target *t)
 	if (t->peer)
 		return sv_device_peer_write(t->peer, t->bar, t->bar_offset,
 					    a->buf, a->len);
+	if (t->borrowed)
+		return sv_copy_out(t->ptr, a->buf, a->len);
 	memcpy(t->ptr, a->buf, a->len);
 	return 0;
 }

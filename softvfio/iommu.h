@@ -23,6 +23,8 @@ struct sv_attachment; /* device <-> page table, or <-> container */
 /* One piece of memory that a device address leads to, within a 4K page. */
 struct sv_target {
 	uint8_t *ptr; /* softvfio's own mapping; NULL for a peer's BAR */
+	/* ptr is the program's: it may unmap it, and is not to die of that */
+	bool borrowed;
 	struct sv_device *peer; /* not NULL: a BAR of this device */
 	unsigned int bar;
 	uint64_t bar_offset;

@@ -137,6 +137,44 @@ static void unmap_waits_for_dma(void **state)
 	close_all(3, dev, g, c);
 }
 
+static uint64_t faults(void)
+{
+	struct softvfio_counters c;
+
+	assert_int_equal(softvfio_device_counters("dsa", &c), 0);
+	return c.faults;
+}
+
+/* Its mapping is all there is of it: no device may fall over that. */
+static void private_memory_that_went_is_a_fault(void **state)
+{
+	void *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const uint64_t there = IOVA + LEN;
+	uint64_t before;
+	char byte;
+	int dev, g, c = typed(DSA, &g);
+
+	(void)state;
+	assert_true(p != MAP_FAILED);
+	dev = device(g, DSA);
+	assert_int_equal(map(c, p, 2 * PAGE, there), 0);
+	before = faults();
+	assert_int_equal(softvfio_dma_write("dsa", there, "0123456789", 10), 0);
+	assert_memory_equal((char *)p + 8, "89", 2);
+	assert_int_equal(faults(), before);
+	assert_int_equal(mprotect(p, PAGE, PROT_READ), 0);
+	assert_int_equal(softvfio_dma_write("dsa", there, "x", 1), -EFAULT);
+	assert_int_equal(softvfio_dma_read("dsa", there + 8, &byte, 1), 0);
+	assert_int_equal(byte, '8');
+	assert_int_equal(munmap(p, 2 * PAGE), 0);
+	assert_int_equal(softvfio_dma_write("dsa", there + PAGE, "x", 1),
+			 -EFAULT);
+	assert_int_equal(softvfio_dma_read("dsa", there, &byte, 1), -EFAULT);
+	assert_int_equal(faults(), before + 2);
+	close_all(3, dev, g, c);
+}
+
 struct writer {
 	pthread_t thread;
 	unsigned int n;
@@ -220,6 +258,7 @@ int main(void)
 		cmocka_unit_test(dma_reaches_a_peers_bar_until_it_is_unmapped),
 		cmocka_unit_test(a_stopped_peer_counts_what_reaches_it),
 		cmocka_unit_test(unmap_waits_for_dma),
+		cmocka_unit_test(private_memory_that_went_is_a_fault),
 		cmocka_unit_test(no_write_is_lost_between_reads),
 	};
 
