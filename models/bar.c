@@ -4,8 +4,12 @@
  * them.
  *
  * Invariant: an access that begins after model_set_level(STOPPED) returned has
- * no effect but a violation; only a peer's write still lands in BAR memory, as
- * on hardware, and never in the saved state.
+ * no effect but a violation; only a peer's write, and a store through a
+ * program's mapping, still land in BAR memory, as on hardware, and never in the
+ * saved state.  Nothing tells of such a store: while STOPPED a shadow holds
+ * what memory should be, and what differs from it is found when the level
+ * changes or someone asks for counters.  One that comes while the level changes
+ * is in the state, or missed it and is found; loads leave no trace.
  * Threads: any; registers under lock, BAR memory under bar_lock.
  */
 #include <endian.h>
@@ -210,6 +214,20 @@ int model_peer_write(struct model *m, unsigned int bar, uint64_t offset,
 		model_count(&m->counters.violations, 1);
 	model_count(&m->counters.peer_writes, 1);
 	memcpy(m->mem + offset, buf, len);
+	if (m->level == MODEL_STOPPED)
+		memcpy(m->shadow_mem + offset, buf, len);
+	return 0;
+}
+
+int model_peer_read(struct model *m, unsigned int bar, uint64_t offset,
+		    void *buf, size_t len)
+{
+	if (!inside_mem(m, bar, offset, len))
+		return -EFAULT;
+	SPOOR_LOCKED(&m->bar_lock);
+	if (m->level == MODEL_STOPPED)
+		model_count(&m->counters.violations, 1);
+	memcpy(buf, m->mem + offset, len);
 	return 0;
 }
 
@@ -223,11 +241,47 @@ int model_bar_peek(struct model *m, unsigned int bar, uint64_t offset,
 	return 0;
 }
 
+/* Under bar_lock.  However many stores there were, they are one violation. */
+static void notice_stores(struct model *m)
+{
+	if (!m->mem || m->level != MODEL_STOPPED ||
+	    !memcmp(m->shadow_mem, m->mem, m->ops->mem_bar_len))
+		return;
+	model_count(&m->counters.violations, 1);
+	memcpy(m->shadow_mem, m->mem, m->ops->mem_bar_len);
+}
+
+void model_check_bars(struct model *m)
+{
+	SPOOR_LOCKED(&m->bar_lock);
+
+	notice_stores(m);
+}
+
+void model_fill_bars(struct model *m, const uint8_t *mem)
+{
+	size_t len = m->ops->mem_bar_len;
+	SPOOR_LOCKED(&m->bar_lock);
+
+	notice_stores(m);
+	if (!m->mem)
+		return;
+	if (mem)
+		memcpy(m->frozen_mem, mem, len);
+	else
+		memset(m->frozen_mem, 0, len);
+	memcpy(m->mem, m->frozen_mem, len);
+	memcpy(m->shadow_mem, m->frozen_mem, len);
+}
+
 void model_freeze_bars(struct model *m, enum model_level level)
 {
 	SPOOR_LOCKED(&m->bar_lock);
 
-	if (level == MODEL_STOPPED && m->mem)
+	notice_stores(m);
+	if (level == MODEL_STOPPED && m->mem) {
 		memcpy(m->frozen_mem, m->mem, m->ops->mem_bar_len);
+		memcpy(m->shadow_mem, m->frozen_mem, m->ops->mem_bar_len);
+	}
 	m->level = level;
 }

@@ -96,10 +96,7 @@ int model_reset(struct model *m)
 	pthread_mutex_lock(&m->lock);
 	model_renew(m);
 	pthread_mutex_unlock(&m->lock);
-	pthread_mutex_lock(&m->bar_lock);
-	if (m->mem)
-		memset(m->mem, 0, m->ops->mem_bar_len);
-	pthread_mutex_unlock(&m->bar_lock);
+	model_fill_bars(m, NULL);
 	put_level(m, MODEL_RUNNING);
 	model_unpause(m);
 	return 0;

@@ -72,8 +72,9 @@ static int make_mem_bar(struct model *m)
 	if (!len)
 		return 0;
 	m->frozen_mem = calloc(1, len);
+	m->shadow_mem = calloc(1, len);
 	m->mem_fd = memfd_create(m->config.name, MFD_CLOEXEC);
-	if (!m->frozen_mem || m->mem_fd < 0 ||
+	if (!m->frozen_mem || !m->shadow_mem || m->mem_fd < 0 ||
 	    ftruncate(m->mem_fd, (off_t)len) < 0)
 		return model_fail(errno, "%s: BAR memory: %m", m->config.name);
 	mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, m->mem_fd, 0);
@@ -183,6 +184,7 @@ struct model *model_destroy(struct model *m)
 	if (m->mem_fd >= 0)
 		close(m->mem_fd);
 	free(m->frozen_mem);
+	free(m->shadow_mem);
 	free(m->priv);
 	destroy_locks(m);
 	free(m);
@@ -209,8 +211,9 @@ static uint64_t count_of(const _Atomic(uint64_t) *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-void model_counters(const struct model *m, struct model_counters *ret)
+void model_counters(struct model *m, struct model_counters *ret)
 {
+	model_check_bars(m);
 	*ret = (struct model_counters){
 		.dma_writes = count_of(&m->counters.dma_writes),
 		.dma_bytes = count_of(&m->counters.dma_bytes),

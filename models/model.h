@@ -131,6 +131,9 @@ ssize_t model_bar_write(struct model *m, unsigned int bar, uint64_t offset,
  */
 int model_peer_write(struct model *m, unsigned int bar, uint64_t offset,
 		     const void *buf, size_t len);
+/* A peer's DMA out of it; a violation if it is stopped. */
+int model_peer_read(struct model *m, unsigned int bar, uint64_t offset,
+		    void *buf, size_t len);
 /* BAR memory as it is, stopped or not, nothing counted: for the host's peek. */
 int model_bar_peek(struct model *m, unsigned int bar, uint64_t offset,
 		   void *buf, size_t len);
@@ -186,7 +189,7 @@ struct model_stream *model_stream_free(struct model_stream *s);
 void model_truth_check(struct model *m, void (*lost)(void *ctx, uint64_t iova),
 		       void *ctx);
 
-void model_counters(const struct model *m, struct model_counters *ret);
+void model_counters(struct model *m, struct model_counters *ret);
 
 /* Tests: DMA as if the device had decided it, from the calling thread. */
 int model_poke_dma(struct model *m, uint64_t iova, const void *buf, size_t len);

@@ -10,8 +10,9 @@
  *   bar_lock BAR memory, and the level as its writers see it
  *   state.lock, stall_lock: leaves
  * The host is never called with lock, bar_lock or a leaf held; dma_write and
- * peek are called under dma_lock or control.  dma_write may therefore enter
- * another model's model_peer_write(), which takes only that model's bar_lock.
+ * peek are called under dma_lock or control.  They may therefore enter another
+ * model's model_peer_write() or model_bar_peek(), which take only that model's
+ * bar_lock.
  *
  * The worker is the only thread that runs ops->work().  Whoever holds control
  * may stop it between two steps (model_pause()); then the device's private
@@ -163,6 +164,7 @@ struct model {
 	pthread_mutex_t bar_lock;
 	uint8_t *mem; /* BAR2, shared with whoever maps mem_fd */
 	uint8_t *frozen_mem; /* as it was on entry to STOPPED */
+	uint8_t *shadow_mem; /* while STOPPED: with peers' writes since */
 	int mem_fd;
 
 	struct model_state state;
@@ -207,6 +209,10 @@ uint64_t model_reg64(const struct model *m, unsigned int offset);
 void model_set_reg32(struct model *m, unsigned int offset, uint32_t value);
 void model_set_reg64(struct model *m, unsigned int offset, uint64_t value);
 void model_freeze_bars(struct model *m, enum model_level level);
+/* Count what was stored through mappings while STOPPED. */
+void model_check_bars(struct model *m);
+/* BAR memory becomes that of a state, which is as long; NULL: zeroes. */
+void model_fill_bars(struct model *m, const uint8_t *mem);
 
 /*
  * dma.c.  -EAGAIN: the level forbids it (nothing was done: wait for the next);

@@ -346,12 +346,7 @@ static void take_over(struct model *m, struct stream_load *load)
 	memcpy(m->state.bytes, load->state, m->config.state_size);
 	m->state.ops = load->ops;
 	pthread_mutex_unlock(&m->state.lock);
-	pthread_mutex_lock(&m->bar_lock);
-	if (m->mem) {
-		memcpy(m->mem, load->mem, ops->mem_bar_len);
-		memcpy(m->frozen_mem, load->mem, ops->mem_bar_len);
-	}
-	pthread_mutex_unlock(&m->bar_lock);
+	model_fill_bars(m, load->mem);
 	pthread_mutex_lock(&m->dma_lock);
 	/* Stamps of before and after must differ, whoever wrote them. */
 	if (m->seq < load->seq)

@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "softvfio/inject.h"
@@ -36,6 +35,19 @@ static int copy_to_device(void *ctx, const struct sv_target *t)
 		return sv_copy_in(a->buf, t->ptr, a->len);
 	memcpy(a->buf, t->ptr, a->len);
 	return 0;
+}
+
+/* The same, but that a stopped peer does not mind. */
+static int look(void *ctx, const struct sv_target *t)
+{
+	struct access *a = ctx;
+	struct model *m;
+
+	if (!t->peer)
+		return copy_to_device(ctx, t);
+	m = sv_model(t->peer);
+	return m ? model_bar_peek(m, t->bar, t->bar_offset, a->buf, a->len)
+		 : -EFAULT;
 }
 
 static int copy_from_device(void *ctx, const struct sv_target *t)
@@ -109,7 +121,7 @@ static int host_peek(void *host, uint64_t iova, void *buf, size_t len)
 	if (!st->dev->attachment)
 		return -EFAULT;
 	return sv_attachment_access(st->dev->attachment, iova, len, false,
-				    false, copy_to_device, &a);
+				    false, look, &a);
 }
 
 static bool host_is_peer(void *host, uint64_t iova)
@@ -185,19 +197,10 @@ int sv_device_peer_write(struct sv_device *dev, unsigned int bar,
 	return m ? model_peer_write(m, bar, offset, buf, len) : -EFAULT;
 }
 
-/* Only memory answers peers, and it can be read whatever the device does. */
 int sv_device_peer_read(struct sv_device *dev, unsigned int bar,
 			uint64_t offset, void *buf, size_t len)
 {
 	struct model *m = sv_model(dev);
-	struct model_bar b;
 
-	if (!m)
-		return -EFAULT;
-	model_bar(m, bar, &b);
-	if (!b.memory || offset > b.size || len > b.size - offset)
-		return -EFAULT;
-	if (pread(b.fd, buf, len, (off_t)offset) != (ssize_t)len)
-		return -EFAULT;
-	return 0;
+	return m ? model_peer_read(m, bar, offset, buf, len) : -EFAULT;
 }

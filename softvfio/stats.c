@@ -69,7 +69,7 @@ static void put_states(FILE *out, struct sv_device *dev)
 
 static void put_device(FILE *out, struct sv_device *dev)
 {
-	const struct model *m = __atomic_load_n(&dev->model, __ATOMIC_ACQUIRE);
+	struct model *m = __atomic_load_n(&dev->model, __ATOMIC_ACQUIRE);
 	struct model_counters c = { 0 };
 
 	if (m)

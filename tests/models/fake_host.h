@@ -66,7 +66,7 @@ uint32_t get32(struct model *m, uint64_t offset);
 uint64_t get64(struct model *m, uint64_t offset);
 void set32(struct model *m, uint64_t offset, uint32_t value);
 void set64(struct model *m, uint64_t offset, uint64_t value);
-struct model_counters counters(const struct model *m);
+struct model_counters counters(struct model *m);
 
 /* The whole state of a STOPPED device; free() it. */
 uint8_t *save_all(struct model *m, size_t *ret_len);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/mman.h>
 #include <cmocka.h>
 
 #include "fake_host.h"
@@ -260,6 +261,69 @@ static void touching_a_stopped_device_is_a_violation(void **state)
 	assert_int_equal(counters(m).violations, 6);
 }
 
+static void peers_read_of_a_stopped_device_is_a_violation(void **state)
+{
+	struct model_config c = fake_config("nic");
+	uint8_t buf[4];
+
+	(void)state;
+	make(&c);
+	assert_int_equal(model_peer_write(m, 2, 8, "abcd", 4), 0);
+	assert_int_equal(model_peer_read(m, 2, 8, buf, 4), 0);
+	assert_int_equal(model_set_level(m, MODEL_STOPPED), 0);
+	assert_int_equal(counters(m).violations, 0);
+	assert_int_equal(model_peer_read(m, 2, 8, buf, 4), 0);
+	assert_memory_equal(buf, "abcd", 4);
+	assert_int_equal(counters(m).violations, 1);
+	/* The host looks on nobody's behalf. */
+	assert_int_equal(model_bar_peek(m, 2, 8, buf, 4), 0);
+	assert_int_equal(counters(m).violations, 1);
+	assert_int_equal(model_peer_read(m, 2, 65535, buf, 2), -EFAULT);
+	assert_int_equal(model_peer_read(m, 0, 0, buf, 2), -EFAULT);
+}
+
+static void stores_through_a_mapping_are_violations_while_stopped(void **state)
+{
+	struct model_config c = fake_config("nic");
+	struct model_bar bar;
+	uint8_t *mapped, *bytes;
+	size_t len;
+
+	(void)state;
+	make(&c);
+	model_bar(m, 2, &bar);
+	mapped = mmap(NULL, bar.size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      bar.fd, 0);
+	assert_true(mapped != MAP_FAILED);
+	mapped[1] = 1;
+	assert_int_equal(model_set_level(m, MODEL_STOPPED), 0);
+	assert_int_equal(counters(m).violations, 0);
+	/* Peers' writes are told by themselves. */
+	assert_int_equal(model_peer_write(m, 2, 100, "x", 1), 0);
+	assert_int_equal(counters(m).violations, 1);
+	mapped[2] = 1;
+	mapped[3] = 1;
+	assert_int_equal(counters(m).violations, 2);
+	assert_int_equal(counters(m).violations, 2);
+	bytes = save_all(m, &len);
+	mapped[4] = 1;
+	/* A state that is loaded is none. */
+	assert_int_equal(load_all(m, bytes, len, 0), 0);
+	free(bytes);
+	assert_int_equal(counters(m).violations, 3);
+	assert_int_equal(mapped[1], 1);
+	assert_int_equal(mapped[2], 0);
+	mapped[5] = 1;
+	assert_int_equal(model_set_level(m, MODEL_RUNNING), 0);
+	assert_int_equal(counters(m).violations, 4);
+	mapped[6] = 1;
+	assert_int_equal(model_set_level(m, MODEL_STOPPED), 0);
+	mapped[7] = 1;
+	assert_int_equal(model_reset(m), 0);
+	assert_int_equal(counters(m).violations, 5);
+	munmap(mapped, bar.size);
+}
+
 static void bars_end_where_they_say(void **state)
 {
 	struct model_config c = fake_config("nic");
@@ -426,6 +490,8 @@ int main(void)
 		T(stopping_takes_its_time_and_is_at_work_meanwhile),
 		T(held_dma_travels_and_goes_on_at_the_destination),
 		T(touching_a_stopped_device_is_a_violation),
+		T(peers_read_of_a_stopped_device_is_a_violation),
+		T(stores_through_a_mapping_are_violations_while_stopped),
 		T(bars_end_where_they_say),
 		T(registers_take_64_bits_and_two_halves),
 		T(reset_makes_it_as_new),

@@ -317,7 +317,7 @@ void sv_spaces_each(void (*fn)(void *ctx, const struct sv_space_counters *c),
 	fn(ctx, &c);
 }
 
-void model_counters(const struct model *m, struct model_counters *ret)
+void model_counters(struct model *m, struct model_counters *ret)
 {
 	*ret = (struct model_counters){
 		.dma_writes = 1 + m->poked,

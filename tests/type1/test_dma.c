@@ -80,6 +80,7 @@ static void a_stopped_peer_counts_what_reaches_it(void **state)
 	struct softvfio_counters before, after;
 	int gn, nic, dsa, g, c = typed(DSA, &g);
 	void *bar;
+	char byte;
 
 	(void)state;
 	dsa = device(g, DSA);
@@ -94,6 +95,10 @@ static void a_stopped_peer_counts_what_reaches_it(void **state)
 	assert_int_equal(softvfio_dma_write("dsa", BAR, "x", 1), 0);
 	assert_int_equal(softvfio_device_counters("nic", &after), 0);
 	assert_int_equal(after.violations, before.violations + 1);
+	assert_int_equal(softvfio_dma_read("dsa", BAR, &byte, 1), 0);
+	*((volatile char *)bar + PAGE) = 1;
+	assert_int_equal(softvfio_device_counters("nic", &after), 0);
+	assert_int_equal(after.violations, before.violations + 3);
 	munmap(bar, NIC_BAR_MEM_LEN);
 	close_all(5, nic, gn, dsa, g, c);
 }

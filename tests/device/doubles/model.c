@@ -205,6 +205,21 @@ int model_peer_write(struct model *m, unsigned int bar, uint64_t offset,
 	return model_bar_write(m, bar, offset, buf, len) < 0 ? -EFAULT : 0;
 }
 
+int model_bar_peek(struct model *m, unsigned int bar, uint64_t offset,
+		   void *buf, size_t len)
+{
+	(void)bar;
+	return pread(m->memfd, buf, len, (off_t)offset) == (ssize_t)len
+		       ? 0
+		       : -EFAULT;
+}
+
+int model_peer_read(struct model *m, unsigned int bar, uint64_t offset,
+		    void *buf, size_t len)
+{
+	return model_bar_peek(m, bar, offset, buf, len);
+}
+
 int model_set_level(struct model *m, enum model_level level)
 {
 	int r = 0;
@@ -457,7 +472,7 @@ struct model_stream *model_stream_free(struct model_stream *s)
 	return NULL;
 }
 
-void model_counters(const struct model *m, struct model_counters *ret)
+void model_counters(struct model *m, struct model_counters *ret)
 {
 	*ret = m->counters;
 }
