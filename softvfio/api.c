@@ -61,6 +61,7 @@ long softvfio_truth_check(struct softvfio_lost *ret, size_t cap)
 {
 	const struct sv_config *config = sv_config();
 	struct truth t = { .ret = ret, .cap = cap };
+	SV_NOT_CANCELLED();
 
 	if (!config || sv_process_is_orphan())
 		return -ENODEV;
@@ -117,6 +118,7 @@ int softvfio_dma_write(const char *device, uint64_t iova, const void *buf,
 {
 	struct sv_device *dev = find(device);
 	struct model *m = dev ? model_of(dev) : NULL;
+	SV_NOT_CANCELLED();
 
 	return m ? model_poke_dma(m, iova, buf, len) : -ENODEV;
 }
@@ -126,6 +128,7 @@ int softvfio_dma_read(const char *device, uint64_t iova, void *buf, size_t len)
 	struct sv_device *dev = find(device);
 	char *out = buf;
 	int r = 0;
+	SV_NOT_CANCELLED();
 
 	if (!dev || !model_of(dev))
 		return -ENODEV;
@@ -146,6 +149,7 @@ int softvfio_fail_state(const char *device, unsigned int n, int err,
 			int to_error)
 {
 	struct sv_device *dev = find(device);
+	SV_NOT_CANCELLED();
 
 	if (!dev)
 		return -ENODEV;

@@ -40,8 +40,10 @@ void sv_file_put(struct sv_file *f)
 	/* acq_rel: the release sees what every other user did to the file. */
 	if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	if (f->ops->release)
+	if (f->ops->release) {
+		SV_NOT_CANCELLED();
 		f->ops->release(f);
+	}
 	free(sv_open_file(f));
 }
 

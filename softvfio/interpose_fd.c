@@ -8,33 +8,32 @@
 #include <linux/close_range.h>
 #include <stdarg.h>
 
+/* Taken from the table: from here on it is closed, whoever is cancelled. */
+static int close_ours(struct sv_file *f, int fd, FILE *stream)
+{
+	SV_NOT_CANCELLED();
+	int r = stream ? REAL(fclose)(stream) : REAL(close)(fd);
+	int saved = errno;
+
+	sv_file_put(f);
+	errno = saved;
+	return r;
+}
+
 SV_EXPORT int close(int fd)
 {
 	struct sv_file *f = sv_fd_take(fd);
-	int r = REAL(close)(fd);
 
-	if (f) {
-		int saved = errno;
-
-		sv_file_put(f);
-		errno = saved;
-	}
-	return r;
+	return f ? close_ours(f, fd, NULL) : REAL(close)(fd);
 }
 
 SV_EXPORT int fclose(FILE *stream)
 {
 	/* fileno() of a stream without a descriptor sets errno. */
-	struct sv_file *f = sv_fd_any() ? sv_fd_take(fileno(stream)) : NULL;
-	int r = REAL(fclose)(stream);
+	int fd = sv_fd_any() ? fileno(stream) : -1;
+	struct sv_file *f = sv_fd_take(fd);
 
-	if (f) {
-		int saved = errno;
-
-		sv_file_put(f);
-		errno = saved;
-	}
-	return r;
+	return f ? close_ours(f, fd, stream) : REAL(fclose)(stream);
 }
 
 SV_EXPORT int close_range(unsigned int first, unsigned int last, int flags)

@@ -22,12 +22,18 @@ static bool is_generic(unsigned long request)
 	}
 }
 
+static long do_ioctl(struct sv_file *f, unsigned long request, void *arg)
+{
+	SV_NOT_CANCELLED();
+
+	return f->ops->ioctl ? f->ops->ioctl(f, request, arg) : -ENOTTY;
+}
+
 SV_EXPORT int ioctl(int fd, unsigned long request, ...)
 {
 	struct sv_file *f = sv_file_get(fd);
 	va_list ap;
 	void *arg;
-	long r;
 
 	va_start(ap, request);
 	arg = va_arg(ap, void *);
@@ -40,12 +46,13 @@ SV_EXPORT int ioctl(int fd, unsigned long request, ...)
 		sv_file_put(f);
 		return REAL(ioctl)(fd, request, arg);
 	}
-	r = f->ops->ioctl ? f->ops->ioctl(f, request, arg) : -ENOTTY;
-	return (int)sv_answer(f, r);
+	return (int)sv_answer(f, do_ioctl(f, request, arg));
 }
 
 static ssize_t do_read(struct sv_file *f, void *buf, size_t len)
 {
+	SV_NOT_CANCELLED();
+
 	if (!sv_readable(f))
 		return -EBADF;
 	if (!f->ops->read || (ssize_t)len < 0)
@@ -55,6 +62,8 @@ static ssize_t do_read(struct sv_file *f, void *buf, size_t len)
 
 static ssize_t do_write(struct sv_file *f, const void *buf, size_t len)
 {
+	SV_NOT_CANCELLED();
+
 	if (!sv_writable(f))
 		return -EBADF;
 	if (!f->ops->write || (ssize_t)len < 0)
@@ -65,6 +74,8 @@ static ssize_t do_write(struct sv_file *f, const void *buf, size_t len)
 /* Files with no position at all, as a device's data, are streams. */
 static ssize_t do_pread(struct sv_file *f, void *buf, size_t len, off_t off)
 {
+	SV_NOT_CANCELLED();
+
 	if (off < 0)
 		return -EINVAL;
 	if (!f->ops->pread)
@@ -79,6 +90,8 @@ static ssize_t do_pread(struct sv_file *f, void *buf, size_t len, off_t off)
 static ssize_t do_pwrite(struct sv_file *f, const void *buf, size_t len,
 			 off_t off)
 {
+	SV_NOT_CANCELLED();
+
 	if (off < 0)
 		return -EINVAL;
 	if (!f->ops->pwrite)

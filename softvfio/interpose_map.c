@@ -52,6 +52,7 @@ static int map_ours(mmap_fn *real, struct sv_file *f, void **va, size_t len,
 	bool is_bar;
 	void *p;
 	int r, fd;
+	SV_NOT_CANCELLED();
 
 	r = check_access(f, prot, flags);
 	if (r)

@@ -42,6 +42,7 @@ static int open_node(const struct sv_node *node, int flags)
 {
 	struct sv_file *f;
 	int r;
+	SV_NOT_CANCELLED();
 
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return -EEXIST;

@@ -9,6 +9,7 @@
 #ifndef SOFTVFIO_SHIM_H
 #define SOFTVFIO_SHIM_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +17,29 @@
 #include <sys/types.h>
 
 #include "softvfio/file.h"
+
+/*
+ * A thread that is cancelled ends in the first call that is a cancellation
+ * point, and its locks stay held for ever.  ioctl() is none, so nothing below
+ * it may be; with our locks about, neither may what is below read() and close().
+ */
+static inline int sv_cancel_off(void)
+{
+	int old = PTHREAD_CANCEL_ENABLE;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+	return old;
+}
+
+static inline void sv_cancel_restore(const int *old)
+{
+	pthread_setcancelstate(*old, NULL);
+}
+
+/* To the end of the block. */
+#define SV_NOT_CANCELLED()                                                     \
+	__attribute__((cleanup(sv_cancel_restore),                             \
+		       unused)) int cancel_state_ = sv_cancel_off()
 
 /* -- process.c ---------------------------------------------------------- */
 

@@ -210,6 +210,7 @@ int sv_stats_write_now(void)
 	r = expand(config->stats, path);
 	if (r)
 		return r;
+	SV_NOT_CANCELLED();
 	SPOOR_LOCKED(&lock);
 	r = format(config, &text, &len);
 	return r ? r : replace(path, text, len);

@@ -185,6 +185,7 @@ const struct sv_tree *sv_tree(void)
 
 	if (t || !sv_config())
 		return t;
+	SV_NOT_CANCELLED();
 	SPOOR_LOCKED(&lock);
 	t = atomic_load_explicit(&current, memory_order_relaxed);
 	if (!t) {

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -42,6 +43,48 @@ static void mappings_go_with_the_last_group(void **state)
 	assert_int_equal(map(c, guest, PAGE, IOVA), -EINVAL);
 	assert_int_equal(set_iommu(c, VFIO_TYPE1v2_IOMMU), 0);
 	assert_int_equal(map(c, guest, PAGE, IOVA), 0);
+	close_all(2, g, c);
+}
+
+static void *cancelled_in_every_call(void *arg)
+{
+	int c = *(int *)arg, g, dev;
+	uint32_t magic;
+
+	/* Pending: it strikes at the next call that lets it. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	pthread_cancel(pthread_self());
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	if (map(c, guest, LEN, IOVA + LEN))
+		return NULL;
+	g = open("/dev/vfio/5", O_RDWR | O_CLOEXEC);
+	if (g < 0 || set_container(g, c))
+		return NULL;
+	dev = device(g, DSA);
+	softvfio_dma_write("dsa", IOVA + LEN, "x", 1);
+	if (pread(dev, &magic, 4, 0) != 4 || close(dev) || close(g) ||
+	    unmap(c, IOVA + LEN, LEN))
+		return NULL;
+	pthread_testcancel();
+	return NULL;
+}
+
+/* ioctl() is no cancellation point, and locks outlive no thread. */
+static void a_cancelled_thread_leaves_no_lock_behind(void **state)
+{
+	int g, c = typed(MDEV, &g);
+	pthread_t thread;
+	void *ret;
+
+	(void)state;
+	pthread_create(&thread, NULL, cancelled_in_every_call, &c);
+	pthread_join(thread, &ret);
+	assert_ptr_equal(ret, PTHREAD_CANCELED);
+	alarm(30);
+	assert_int_equal(map(c, guest, LEN, IOVA + LEN), 0);
+	/* Nothing of it is left open, either. */
+	close_all(1, join(c, DSA));
+	alarm(0);
 	close_all(2, g, c);
 }
 
@@ -198,6 +241,7 @@ int main(void)
 		cmocka_unit_test(
 			device_outlives_container_and_group_descriptors),
 		cmocka_unit_test(mappings_go_with_the_last_group),
+		cmocka_unit_test(a_cancelled_thread_leaves_no_lock_behind),
 		cmocka_unit_test(a_group_in_use_does_not_leave),
 		cmocka_unit_test(a_group_left_reaches_memory_no_more),
 		cmocka_unit_test(a_bad_mapping_keeps_an_iommu_backed_group_out),
