@@ -73,7 +73,7 @@ static int make_mem_bar(struct model *m)
 		return 0;
 	m->frozen_mem = calloc(1, len);
 	m->shadow_mem = calloc(1, len);
-	m->mem_fd = memfd_create(m->config.name, MFD_CLOEXEC);
+	m->mem_fd = model_keep_fd(m, memfd_create(m->config.name, MFD_CLOEXEC));
 	if (!m->frozen_mem || !m->shadow_mem || m->mem_fd < 0 ||
 	    ftruncate(m->mem_fd, (off_t)len) < 0)
 		return model_fail(errno, "%s: BAR memory: %m", m->config.name);
@@ -182,7 +182,7 @@ struct model *model_destroy(struct model *m)
 	if (m->mem)
 		munmap(m->mem, m->ops->mem_bar_len);
 	if (m->mem_fd >= 0)
-		close(m->mem_fd);
+		model_end_fd(m, m->mem_fd);
 	free(m->frozen_mem);
 	free(m->shadow_mem);
 	free(m->priv);

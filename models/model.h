@@ -90,6 +90,12 @@ struct model_host_ops {
 	int (*unpin)(void *host, uint64_t iova, uint64_t nr_pages);
 	void (*irq)(void *host, unsigned int vector);
 	void (*note)(void *host, const char *text); /* e.g. the UDP port */
+	/*
+	 * Optional, both or none.  A descriptor of the model's own: returns
+	 * the one to use instead of it, until end_fd() closes that.
+	 */
+	int (*keep_fd)(void *host, int fd);
+	void (*end_fd)(void *host, int fd);
 };
 
 /* All counters since creation; marks and pages_reported in log granules. */

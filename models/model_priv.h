@@ -189,6 +189,13 @@ static inline void model_count(_Atomic(uint64_t) *counter, uint64_t n)
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
+/*
+ * fd.c: a descriptor of the device's own; the number may change.  -1 is passed
+ * through, errno is as it was.
+ */
+int model_keep_fd(struct model *m, int fd);
+void model_end_fd(struct model *m, int fd);
+
 /* model.c: private state and registers as new; under lock, worker parked. */
 void model_renew(struct model *m);
 

@@ -90,6 +90,7 @@ static int plug_in(struct model *m)
 		return model_fail(-fd, "%s: cannot bind UDP port %u of %s: %s",
 				  m->config.name, ntohs(at.port), m->config.udp,
 				  strerrordesc_np(-fd));
+	fd = model_keep_fd(m, fd);
 	nic->sock = fd + 1;
 	pthread_mutex_lock(&m->lock);
 	model_set_reg32(m, NIC_REG_UDP_PORT, port);
@@ -106,7 +107,8 @@ static void unplug(struct model *m)
 	if (!nic->sock)
 		return;
 	m->wait_fd = -1;
-	model_count(&m->counters.backlog_dropped, udp_close(nic->sock - 1));
+	model_count(&m->counters.backlog_dropped, udp_drain(nic->sock - 1));
+	model_end_fd(m, nic->sock - 1);
 	nic->sock = 0;
 }
 

@@ -2,7 +2,7 @@
 /*
  * The nic's cable: a real UDP socket, never blocking.
  *
- * Invariant: a packet is either received, counted by udp_close(), or was never
+ * Invariant: a packet is either received, counted by udp_drain(), or was never
  * queued.  Threads: a socket is used by one thread at a time.
  */
 #include <arpa/inet.h>
@@ -62,7 +62,7 @@ int udp_bind(const struct udp_peer *at, uint16_t *ret_port)
 	return fd;
 }
 
-uint64_t udp_close(int fd)
+uint64_t udp_drain(int fd)
 {
 	/*
 	 * Nothing more is queued once the filter refuses everything, so the
@@ -78,7 +78,6 @@ uint64_t udp_close(int fd)
 			     sizeof(prog));
 	while (closed && recv(fd, &byte, 1, MSG_DONTWAIT) >= 0)
 		nr++;
-	close(fd);
 	return nr;
 }
 

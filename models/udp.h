@@ -18,8 +18,8 @@ struct udp_peer {
 bool udp_parse(const char *text, struct udp_peer *ret);
 /* A bound socket, and the port (host order) it got; -errno. */
 int udp_bind(const struct udp_peer *at, uint16_t *ret_port);
-/* Close it; returns the number of packets that were waiting in it. */
-uint64_t udp_close(int fd);
+/* Before it is closed: the number of packets that are waiting in it. */
+uint64_t udp_drain(int fd);
 /* Length of the packet, which may exceed @cap (then it was cut); -EAGAIN. */
 ssize_t udp_receive(int fd, void *buf, size_t cap, struct udp_peer *ret_from);
 /* Best effort, as a cable: what the kernel has no room for is gone. */

@@ -92,7 +92,7 @@ int model_worker_start(struct model *m)
 	char name[16];
 	int err;
 
-	m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	m->wake_fd = model_keep_fd(m, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (m->wake_fd < 0)
 		return model_fail(errno, "%s: eventfd: %m", m->config.name);
 	/* Signals are the program's business, not a device's. */
@@ -101,7 +101,7 @@ int model_worker_start(struct model *m)
 	err = pthread_create(&m->worker, NULL, worker_run, m);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err) {
-		close(m->wake_fd);
+		model_end_fd(m, m->wake_fd);
 		m->wake_fd = -1;
 		errno = err;
 		return model_fail(err, "%s: thread: %m", m->config.name);
@@ -121,7 +121,7 @@ void model_worker_stop(struct model *m)
 	pthread_cond_broadcast(&m->cond);
 	pthread_mutex_unlock(&m->lock);
 	pthread_join(m->worker, NULL);
-	close(m->wake_fd);
+	model_end_fd(m, m->wake_fd);
 	m->wake_fd = -1;
 }
 

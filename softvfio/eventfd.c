@@ -10,8 +10,7 @@
  * Threads: sv_watch_lock is held over what watches do, outside irq.lock and
  * inside open.lock; it nests with nothing else of the device side but what BAR
  * writes take.  One thread serves all devices.  It begins with the first watch
- * and never ends, as the devices' own: joining it would depend on descriptors
- * that a program can close under us.
+ * and never ends, as the devices' own.
  */
 #include "softvfio/device_priv.h"
 
@@ -58,7 +57,7 @@ int sv_eventfd_dup(int fd)
 	if (strcmp(name, "anon_inode:[eventfd]") != 0)
 		return -EINVAL;
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? -errno : sv_fd_keep(fd);
 }
 
 static void hear(uint64_t id)
@@ -89,7 +88,7 @@ static void *serve(void *arg)
 
 	for (;;) {
 		nr = epoll_wait(fd, events, BATCH, -1);
-		/* The program closed it, with all it did not know. */
+		/* Closed by a call that went past us. */
 		if (nr < 0 && errno != EINTR)
 			return NULL;
 		pthread_mutex_lock(&sv_watch_lock);
@@ -101,10 +100,9 @@ static void *serve(void *arg)
 
 static int start_thread(void)
 {
-	SPOOR_AUTO_FD fd = epoll_create1(EPOLL_CLOEXEC);
+	int fd = sv_fd_keep(epoll_create1(EPOLL_CLOEXEC)), r;
 	sigset_t all, old;
 	pthread_t thread;
-	int r;
 
 	if (fd < 0)
 		return -errno;
@@ -113,10 +111,12 @@ static int start_thread(void)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r)
+	if (r) {
+		sv_fd_end(fd);
 		return -r;
+	}
 	pthread_detach(thread);
-	epoll_fd = SPOOR_STEAL_FD(fd);
+	epoll_fd = fd;
 	return 0;
 }
 
@@ -124,8 +124,7 @@ int sv_watch_add(struct sv_watch *w, int fd, void (*strike)(struct sv_watch *))
 {
 	/* Edges: each signal is told once, to each watch of an eventfd. */
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
-	SPOOR_AUTO_FD dup = -1;
-	int r;
+	int dup, r;
 
 	if (w->id)
 		return -EBUSY;
@@ -133,15 +132,17 @@ int sv_watch_add(struct sv_watch *w, int fd, void (*strike)(struct sv_watch *))
 	if (dup < 0)
 		return dup;
 	r = epoll_fd < 0 ? start_thread() : 0;
-	if (r)
-		return r;
 	event.data.u64 = last_id + 1;
 	/* What is signalled already strikes at once, once we unlock. */
-	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, dup, &event))
-		return -errno;
+	if (r == 0 && epoll_ctl(epoll_fd, EPOLL_CTL_ADD, dup, &event))
+		r = -errno;
+	if (r) {
+		sv_fd_end(dup);
+		return r;
+	}
 	*w = (struct sv_watch){
 		.id = ++last_id,
-		.fd = SPOOR_STEAL_FD(dup),
+		.fd = dup,
 		.strike = strike,
 		.next = watches,
 	};
@@ -160,6 +161,6 @@ void sv_watch_remove(struct sv_watch *w)
 	*at = w->next;
 	/* Closing a duplicate alone would leave it there. */
 	epoll_ctl(epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
-	close(w->fd);
+	sv_fd_end(w->fd);
 	*w = (struct sv_watch){ 0 };
 }

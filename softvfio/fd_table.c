@@ -123,6 +123,8 @@ struct sv_file *sv_fd_take(int fd)
 int sv_fd_fresh(int fd)
 {
 	/* Still ours only if it was closed behind our back. */
+	if (sv_fd_is_kept(fd) && !sv_process_is_borrowed())
+		sv_fd_forget_kept(fd);
 	if (is_ours(fd) && !sv_process_is_borrowed())
 		sv_fd_set(fd, NULL);
 	return fd;

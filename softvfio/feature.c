@@ -146,7 +146,7 @@ static int low_power_wakeup(struct sv_device_state *st, uint32_t flags,
 			    void *user)
 {
 	struct vfio_device_low_power_entry_with_wakeup entry;
-	SPOOR_AUTO_FD fd = -1;
+	int fd;
 
 	(void)flags;
 	if (sv_copy_in(&entry, user, sizeof(entry)))
@@ -156,6 +156,7 @@ static int low_power_wakeup(struct sv_device_state *st, uint32_t flags,
 	fd = sv_eventfd_dup(entry.wakeup_eventfd);
 	if (fd < 0)
 		return fd;
+	sv_fd_end(fd);
 	return enter_low_power(st);
 }
 

@@ -58,6 +58,14 @@ void sv_file_put(struct sv_file *f);
 struct sv_file *sv_file_ref(struct sv_file *f);
 
 /*
+ * A descriptor of softvfio's own becomes one that the program can neither
+ * close nor replace; returns its new number, which sv_fd_end() closes.  -1 is
+ * passed through.
+ */
+int sv_fd_keep(int fd);
+void sv_fd_end(int fd);
+
+/*
  * A program's pointers, which may be bad: -EFAULT instead of a signal, as the
  * kernel answers.
  */

@@ -171,6 +171,18 @@ static void host_note(void *host, const char *text)
 	sv_note_push(text);
 }
 
+static int host_keep_fd(void *host, int fd)
+{
+	(void)host;
+	return sv_fd_keep(fd);
+}
+
+static void host_end_fd(void *host, int fd)
+{
+	(void)host;
+	sv_fd_end(fd);
+}
+
 const struct model_host_ops sv_model_host = {
 	.dma_read = host_dma_read,
 	.dma_write = host_dma_write,
@@ -180,6 +192,8 @@ const struct model_host_ops sv_model_host = {
 	.unpin = host_unpin,
 	.irq = host_irq,
 	.note = host_note,
+	.keep_fd = host_keep_fd,
+	.end_fd = host_end_fd,
 };
 
 void sv_set_bus_master(struct sv_device_state *st, bool on)

@@ -24,6 +24,8 @@ SV_EXPORT int close(int fd)
 {
 	struct sv_file *f = sv_fd_take(fd);
 
+	if (sv_fd_is_kept(fd))
+		return (int)sv_result(-EBADF);
 	return f ? close_ours(f, fd, NULL) : REAL(close)(fd);
 }
 
@@ -36,6 +38,24 @@ SV_EXPORT int fclose(FILE *stream)
 	return f ? close_ours(f, fd, stream) : REAL(fclose)(stream);
 }
 
+/* Around what is kept; 0 or -1 and errno. */
+static int close_between(unsigned int first, unsigned int last, int flags)
+{
+	int fd, r = 0;
+
+	for (;;) {
+		fd = sv_fd_next_kept(first, last);
+		if (fd < 0)
+			return REAL(close_range)(first, last, flags);
+		if ((unsigned int)fd > first)
+			r = REAL(close_range)(first, (unsigned int)fd - 1,
+					      flags);
+		if (r || (unsigned int)fd == last)
+			return r;
+		first = (unsigned int)fd + 1;
+	}
+}
+
 SV_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 {
 	bool closes = !(flags & CLOSE_RANGE_CLOEXEC) && first <= last &&
@@ -44,13 +64,26 @@ SV_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 	/* Where the call does not exist, nothing may be forgotten. */
 	if (closes && sv_fd_any() && !REAL(close_range)(UINT_MAX, UINT_MAX, 0))
 		sv_fd_drop_range(first, last);
-	return REAL(close_range)(first, last, flags);
+	return closes ? close_between(first, last, flags)
+		      : REAL(close_range)(first, last, flags);
 }
 
 SV_EXPORT void closefrom(int first)
 {
+	int fd;
+
+	if (first < 0)
+		first = 0;
 	if (sv_fd_any())
-		sv_fd_drop_range(first < 0 ? 0 : (unsigned int)first, INT_MAX);
+		sv_fd_drop_range((unsigned int)first, INT_MAX);
+	while ((fd = sv_fd_next_kept((unsigned int)first, INT_MAX)) >= 0) {
+		/* A kernel without close_range() is asked one by one. */
+		if (fd > first && REAL(close_range)((unsigned int)first,
+						    (unsigned int)fd - 1, 0))
+			for (int i = first; i < fd; i++)
+				REAL(close)(i);
+		first = fd + 1;
+	}
 	REAL(closefrom)(first);
 }
 
@@ -65,11 +98,15 @@ SV_EXPORT int dup(int fd)
  */
 SV_EXPORT int dup2(int from, int to)
 {
+	if (sv_fd_is_kept(to))
+		return (int)sv_result(-EBADF);
 	return sv_fd_duplicated(from, REAL(dup2)(from, to));
 }
 
 SV_EXPORT int dup3(int from, int to, int flags)
 {
+	if (sv_fd_is_kept(to))
+		return (int)sv_result(-EBADF);
 	return sv_fd_duplicated(from, REAL(dup3)(from, to, flags));
 }
 

@@ -37,7 +37,7 @@ struct request {
 static void drop(int *fd)
 {
 	if (*fd >= 0)
-		close(*fd);
+		sv_fd_end(*fd);
 	*fd = -1;
 }
 

@@ -63,6 +63,7 @@ static void after_fork_in_child(void)
 	sv_bar_map_fork_child();
 	sv_bar_map_unlock();
 	sv_fd_fork_child(atomic_load(&orphan));
+	sv_fd_kept_fork_child();
 	sv_fd_fork_unlock();
 	sv_tree_fork_child();
 	sv_tree_fork_unlock();

@@ -112,6 +112,15 @@ void sv_fd_fork_lock(void);
 void sv_fd_fork_unlock(void);
 void sv_fd_fork_child(bool orphan);
 
+/* -- fd_kept.c; see sv_fd_keep() ----------------------------------------- */
+
+bool sv_fd_is_kept(int fd);
+/* The lowest in [first, last]; -1: none. */
+int sv_fd_next_kept(unsigned int first, unsigned int last);
+/* It is the program's now: ours was closed behind our back. */
+void sv_fd_forget_kept(int fd);
+void sv_fd_kept_fork_child(void);
+
 /* -- bar_map.c ---------------------------------------------------------- */
 
 extern atomic_uint sv_bar_map_count;

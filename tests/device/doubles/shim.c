@@ -3,6 +3,7 @@
 #include "../harness.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #define LOG                                                                    \
 	{                                                                      \
@@ -68,6 +69,16 @@ bool sv_inject_report(struct sv_device *dev)
 	(void)dev;
 	inject_report_once = false;
 	return fail;
+}
+
+int sv_fd_keep(int fd)
+{
+	return fd;
+}
+
+void sv_fd_end(int fd)
+{
+	close(fd);
 }
 
 void sv_note_push(const char *text)
