@@ -97,9 +97,12 @@ static int open_placeholder(const char *what, int oflags)
 
 int sv_file_install(struct sv_file *f, int oflags)
 {
-	int fd = open_placeholder(f->ops->name ? f->ops->name : "", oflags);
-	int r;
+	int fd, r;
 
+	/* The table is the parent's, the number would be the child's. */
+	if (sv_process_is_borrowed())
+		return -ENODEV;
+	fd = open_placeholder(f->ops->name ? f->ops->name : "", oflags);
 	if (fd < 0)
 		return fd;
 	sv_process_note_use();

@@ -48,7 +48,7 @@ static int open_node(const struct sv_node *node, int flags)
 		return -EEXIST;
 	if (flags & O_DIRECTORY)
 		return -ENOTDIR;
-	if (sv_process_is_orphan())
+	if (sv_process_is_orphan() || sv_process_is_borrowed())
 		return -ENODEV;
 	r = open_kind(node, &f);
 	if (r)

@@ -155,6 +155,38 @@ static void a_vforked_childs_close_is_its_own(void **state)
 	close(fd);
 }
 
+static int vfork_and_open(int cdev)
+{
+	pid_t pid = vfork();
+	int status;
+
+	if (pid == 0)
+		_exit(open(CDEV0, O_RDWR) < 0 && errno == ENODEV &&
+				      ioctl(cdev, DOUBLE_DATA_FD) < 0 &&
+				      errno == ENODEV
+			      ? 0
+			      : 1);
+	return waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+/* Its numbers are not ours: they must mean nothing here. */
+static void a_vforked_child_opens_nothing(void **state)
+{
+	int cdev = open(CDEV0, O_RDWR), ends[2];
+	char c = 0;
+
+	(void)state;
+	assert_int_equal(vfork_and_open(cdev), 0);
+	assert_int_equal(double_live(), 1);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	assert_int_equal(read(ends[0], &c, 1), 1);
+	assert_int_equal(c, 'x');
+	close(ends[0]);
+	close(ends[1]);
+	close(cdev);
+}
+
 static void *block_in_ioctl(void *arg)
 {
 	return (void *)(intptr_t)ioctl(*(int *)arg, DOUBLE_BLOCK);
@@ -299,6 +331,7 @@ static int run(void)
 		cmocka_unit_test(
 			forked_children_find_their_parents_devices_dead),
 		cmocka_unit_test(a_vforked_childs_close_is_its_own),
+		cmocka_unit_test(a_vforked_child_opens_nothing),
 		cmocka_unit_test(a_call_in_flight_keeps_the_file),
 		cmocka_unit_test(forks_amid_busy_threads_never_hang),
 		cmocka_unit_test(numbers_in_reuse_are_never_mistaken),
