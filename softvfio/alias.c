@@ -15,6 +15,8 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +130,57 @@ static bool all_shared(const struct areas *as)
 	return true;
 }
 
+/*
+ * The kernel pins without an address of the program's.  Ours need some, and
+ * mmap() would give out the holes that the program left on purpose, such as
+ * the guard behind a buffer: what should fault would be our memory.  So they
+ * go, one after another, to the middle of a range so large that nothing else
+ * is near; each begins at a multiple of its size, so that huge pages fit.
+ * Where that is taken or cannot be had, the kernel chooses.
+ */
+#define FAR_RANGE (1ull << 42)
+#define FAR_ALIGN (1ull << 30)
+
+static pthread_once_t far_once = PTHREAD_ONCE_INIT;
+static uintptr_t far_start; /* 0: none */
+static atomic_ullong far_next;
+
+static void find_far(void)
+{
+	void *p =
+		REAL(mmap)(NULL, FAR_RANGE, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return;
+	REAL(munmap)(p, FAR_RANGE);
+	far_start = ((uintptr_t)p + FAR_RANGE / 2) & ~(FAR_ALIGN - 1);
+}
+
+static void *far_address(const void *like, size_t len)
+{
+	uintptr_t size = len > FAR_ALIGN / 2
+				 ? (len + FAR_ALIGN - 1) & ~(FAR_ALIGN - 1)
+				 : 1ull << 21;
+	uintptr_t at;
+
+	pthread_once(&far_once, find_far);
+	while (size < len)
+		size <<= 1;
+	/* Twice the room: an unaligned start keeps its place in a huge page. */
+	at = atomic_fetch_add(&far_next, size * 2) % (FAR_RANGE / 4);
+	at = (at + size - 1) & ~((size < FAR_ALIGN ? size : FAR_ALIGN) - 1);
+	if (!far_start)
+		return NULL;
+	return (void *)(far_start + at + ((uintptr_t)like & ((1ul << 21) - 1)));
+}
+
+void *sv_reserve(const void *like, size_t len)
+{
+	return REAL(mmap)(far_address(like, len), len, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
 static int map_piece(const struct area *a, uintptr_t to)
 {
 	void *p = REAL(mremap)((void *)a->start, 0, a->end - a->start,
@@ -136,24 +189,10 @@ static int map_piece(const struct area *a, uintptr_t to)
 	return p == MAP_FAILED ? -errno : 0;
 }
 
-/* One area needs no reservation, so the kernel can align huge pages. */
-static int map_one(const struct area *a, void **ret)
-{
-	void *p = REAL(mremap)((void *)a->start, 0, a->end - a->start,
-			       MREMAP_MAYMOVE);
-
-	if (p == MAP_FAILED)
-		return -errno;
-	*ret = p;
-	return 0;
-}
-
-static int map_many(const struct areas *as, void **ret)
+static int map_pieces(const struct areas *as, void **ret)
 {
 	size_t len = as->end - as->start;
-	void *base =
-		REAL(mmap)(NULL, len, PROT_NONE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *base = sv_reserve((void *)as->start, len);
 	int r = 0;
 
 	if (base == MAP_FAILED)
@@ -188,7 +227,7 @@ int sv_alias_map(const void *va, size_t len, int write, void **ret,
 	if (r == 0 && !all_shared(&as))
 		r = -EINVAL;
 	if (r == 0)
-		r = as.nr == 1 ? map_one(as.area, &base) : map_many(&as, &base);
+		r = map_pieces(&as, &base);
 	free(as.area);
 	/* Private, or huge pages cut across, or no such mremap (valgrind). */
 	if (r == -EINVAL) {

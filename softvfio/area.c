@@ -59,8 +59,8 @@ int sv_backing_pin_file(struct sv_backing **ret, int fd, uint64_t start,
 {
 	int mode = prot & SV_PROT_WRITE ? PROT_READ | PROT_WRITE : PROT_READ;
 	struct sv_backing *b;
+	void *room, *ptr;
 	struct stat st;
-	void *ptr;
 
 	if (fstat(fd, &st))
 		return -EBADF;
@@ -70,11 +70,15 @@ int sv_backing_pin_file(struct sv_backing **ret, int fd, uint64_t start,
 	b = backing_new(start, len);
 	if (!b)
 		return -ENOMEM;
-	ptr = mmap(NULL, len, mode, MAP_SHARED, fd,
-		   (off_t)(start & ~SV_PAGE_MASK));
+	room = sv_reserve(NULL, len);
+	ptr = room == MAP_FAILED ? room
+				 : mmap(room, len, mode, MAP_SHARED | MAP_FIXED,
+					fd, (off_t)(start & ~SV_PAGE_MASK));
 	if (ptr == MAP_FAILED) {
 		int err = -errno;
 
+		if (room != MAP_FAILED)
+			munmap(room, len);
 		free(b);
 		return err == -EACCES ? -EFAULT : err;
 	}

@@ -81,6 +81,11 @@ int sv_copy_out(void *user, const void *src, size_t len);
 int sv_alias_map(const void *va, size_t len, int write, void **ret,
 		 int *ret_alias);
 void sv_alias_unmap(void *alias, size_t len);
+/*
+ * Room for a mapping of ours of @len bytes that look like those at @like, far
+ * from the program's: PROT_NONE, to be mapped over.  MAP_FAILED with errno.
+ */
+void *sv_reserve(const void *like, size_t len);
 
 /* Is all of [va, va+len) a program's mapping of one device's BAR?  0 and *ret,
  * or -ENOENT. */

@@ -119,6 +119,30 @@ static void aliases_are_the_same_pages_elsewhere(void **state)
 	assert_int_equal(sv_copy_in(&is_alias, a + 2 * PAGE - 1, 1), -EFAULT);
 }
 
+/* A guard page stays one: the kernel needs no address to pin. */
+static void holes_of_the_program_stay_holes(void **state)
+{
+	uint8_t *p = map(3, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	uint8_t *shared = map_shared(1);
+	int is_alias[8];
+	void *a[8];
+	char byte;
+
+	(void)state;
+	munmap(p + PAGE, PAGE);
+	for (unsigned int i = 0; i < 8; i++)
+		assert_int_equal(
+			sv_alias_map(shared, PAGE, true, &a[i], &is_alias[i]),
+			0);
+	assert_int_equal(sv_copy_in(&byte, p + PAGE, 1), -EFAULT);
+	for (unsigned int i = 0; i < 8; i++) {
+		if (is_alias[i])
+			sv_alias_unmap(a[i], PAGE);
+	}
+	munmap(shared, PAGE);
+	munmap(p, 3 * PAGE);
+}
+
 /* Two files side by side, the second from its third page on. */
 static void aliases_span_mappings_of_several_files(void **state)
 {
@@ -463,6 +487,7 @@ int main(void)
 {
 	const struct CMUnitTest aliases[] = {
 		cmocka_unit_test(aliases_are_the_same_pages_elsewhere),
+		cmocka_unit_test(holes_of_the_program_stay_holes),
 		cmocka_unit_test(aliases_span_mappings_of_several_files),
 		cmocka_unit_test(read_only_aliases_cannot_be_written),
 		cmocka_unit_test(aliases_refuse_pages_past_the_end_of_the_file),
