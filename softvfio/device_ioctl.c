@@ -151,36 +151,6 @@ static long detach(struct sv_device_state *st, void *arg)
 	return 0;
 }
 
-static long device_info(void *arg)
-{
-	size_t len =
-		sv_kernel_is_6_1() ? INFO_LEN_6_1 : sizeof(struct device_info);
-	struct device_info info;
-	uint32_t argsz;
-
-	if (sv_copy_in(&info, arg, INFO_MIN))
-		return -EFAULT;
-	argsz = info.argsz;
-	if (argsz < INFO_MIN)
-		return -EINVAL;
-	info = (struct device_info){
-		.argsz = argsz,
-		.flags = VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET,
-		.num_regions = VFIO_PCI_NUM_REGIONS,
-		.num_irqs = VFIO_PCI_NUM_IRQS,
-	};
-	if (argsz < len)
-		len = argsz;
-	return sv_copy_out(arg, &info, len) ? -EFAULT : 0;
-}
-
-int sv_device_reset(struct sv_device_state *st)
-{
-	SPOOR_LOCKED(&st->lock);
-
-	return sv_migration_reset(st);
-}
-
 /* "0000:01:00.0" */
 static bool parse_address(const char *text, unsigned long part[4])
 {
@@ -197,6 +167,48 @@ static bool parse_address(const char *text, unsigned long part[4])
 	return true;
 }
 
+/*
+ * Our devices know no reset of their own: it is the port above that resets
+ * them, and a device on bus 0 has none.  An emulated one has its driver.
+ */
+static bool can_reset(const struct sv_device *dev)
+{
+	unsigned long at[4];
+
+	return !parse_address(dev->config->address, at) || at[1];
+}
+
+static long device_info(const struct sv_device *dev, void *arg)
+{
+	size_t len =
+		sv_kernel_is_6_1() ? INFO_LEN_6_1 : sizeof(struct device_info);
+	struct device_info info;
+	uint32_t argsz;
+
+	if (sv_copy_in(&info, arg, INFO_MIN))
+		return -EFAULT;
+	argsz = info.argsz;
+	if (argsz < INFO_MIN)
+		return -EINVAL;
+	info = (struct device_info){
+		.argsz = argsz,
+		.flags = VFIO_DEVICE_FLAGS_PCI |
+			 (can_reset(dev) ? VFIO_DEVICE_FLAGS_RESET : 0),
+		.num_regions = VFIO_PCI_NUM_REGIONS,
+		.num_irqs = VFIO_PCI_NUM_IRQS,
+	};
+	if (argsz < len)
+		len = argsz;
+	return sv_copy_out(arg, &info, len) ? -EFAULT : 0;
+}
+
+int sv_device_reset(struct sv_device_state *st)
+{
+	SPOOR_LOCKED(&st->lock);
+
+	return sv_migration_reset(st);
+}
+
 static long hot_reset_info(struct sv_open_device *od, void *arg)
 {
 	const struct sv_device *dev = od->st->dev;
@@ -208,7 +220,7 @@ static long hot_reset_info(struct sv_open_device *od, void *arg)
 		return -EFAULT;
 	if (info.argsz < HOT_RESET_MIN)
 		return -EINVAL;
-	if (!parse_address(dev->config->address, at))
+	if (!parse_address(dev->config->address, at) || !can_reset(dev))
 		return -ENODEV;
 	enough = info.argsz >= sizeof(info);
 	info = (struct hot_reset_info){
@@ -257,6 +269,10 @@ static long hot_reset(struct sv_open_device *od, void *arg)
 	/* Through the group its files are the proof, else the iommufd is. */
 	if (!od->by_group && hr.count)
 		return -EINVAL;
+	if (od->by_group && !hr.count && !sv_kernel_is_6_1())
+		return -EINVAL;
+	if (!can_reset(od->st->dev))
+		return -ENODEV;
 	if (od->by_group) {
 		r = check_groups(od->st->dev, sv_user_at(arg, sizeof(hr)),
 				 hr.count);
@@ -273,7 +289,7 @@ static long pci_ioctl(struct sv_open_device *od, unsigned long request,
 
 	switch (request) {
 	case VFIO_DEVICE_GET_INFO:
-		return device_info(arg);
+		return device_info(st->dev, arg);
 	case VFIO_DEVICE_GET_REGION_INFO:
 		return sv_region_info(st, arg);
 	case VFIO_DEVICE_GET_IRQ_INFO:
@@ -281,7 +297,7 @@ static long pci_ioctl(struct sv_open_device *od, unsigned long request,
 	case VFIO_DEVICE_SET_IRQS:
 		return sv_irq_set(st, arg);
 	case VFIO_DEVICE_RESET:
-		return sv_device_reset(st);
+		return can_reset(st->dev) ? sv_device_reset(st) : -EINVAL;
 	default:
 		break;
 	}
