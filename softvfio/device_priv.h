@@ -64,14 +64,16 @@ struct sv_watch {
 /* irq.c: eventfds are duplicates of the program's. */
 struct sv_irqs {
 	pthread_mutex_t lock;
-	int type; /* VFIO_PCI_INTX_IRQ_INDEX, ..._MSIX_..., or -1: none */
+	int type; /* VFIO_PCI_INTX_IRQ_INDEX, message, or -1: none */
 	int intx;
 	bool masked, pending; /* INTx */
 	bool blocked; /* COMMAND's INTx disable */
 	struct sv_watch unmask; /* INTx; sv_watch_lock */
-	int *msix; /* nr_msix of them, -1: none */
-	unsigned int nr_msix;
-	unsigned int nr_enabled; /* 6.1: fixed when MSI-X is enabled */
+	/* Messages: MSI or MSI-X, whichever index the device has. */
+	uint32_t message;
+	int *vectors; /* nr_vectors of them, -1: none */
+	unsigned int nr_vectors;
+	unsigned int nr_enabled; /* MSI, 6.1: fixed when they are enabled */
 	int req;
 };
 
@@ -207,7 +209,7 @@ int sv_irq_open(struct sv_device_state *st);
 void sv_irq_close(struct sv_device_state *st);
 void sv_irq_raise(struct sv_device_state *st, unsigned int vector);
 void sv_irq_block_intx(struct sv_device_state *st, bool on);
-bool sv_irq_msix_on(struct sv_device_state *st);
+bool sv_irq_messages_on(struct sv_device_state *st);
 long sv_irq_info(struct sv_device_state *st, void *arg);
 long sv_irq_set(struct sv_device_state *st, void *arg);
 

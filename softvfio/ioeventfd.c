@@ -51,7 +51,7 @@ static int check(const struct sv_device_state *st,
 		return -EINVAL;
 	/* The vectors are SET_IRQS' business. */
 	if ((int)bar == st->config.msix_bar &&
-	    pos < st->irqs.nr_msix * (uint64_t)SV_MSIX_ENTRY_LEN)
+	    pos < st->irqs.nr_vectors * (uint64_t)SV_MSIX_ENTRY_LEN)
 		return -EINVAL;
 	return 0;
 }

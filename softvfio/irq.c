@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupts: eventfds for INTx, MSI-X and the release request.
+ * Interrupts: eventfds for INTx, MSI or MSI-X, and the release request.
  *
- * Invariant: at most one of INTx and MSI-X is set up.  INTx masks itself when
+ * Invariant: at most one of INTx and messages is set up.  INTx masks itself when
  * it fires; what a model raises while it is masked is told at the unmask, once,
  * as the line of a real device would still be high then.
  *
@@ -57,8 +57,8 @@ static void disable(struct sv_irqs *irqs)
 
 	sv_watch_remove(&irqs->unmask);
 	drop(&irqs->intx);
-	for (i = 0; i < irqs->nr_msix; i++)
-		drop(&irqs->msix[i]);
+	for (i = 0; i < irqs->nr_vectors; i++)
+		drop(&irqs->vectors[i]);
 	irqs->type = -1;
 	irqs->nr_enabled = 0;
 	irqs->masked = false;
@@ -69,20 +69,26 @@ int sv_irq_open(struct sv_device_state *st)
 {
 	unsigned int nr = model_nr_vectors(sv_model(st->dev)), i;
 	struct sv_irqs *irqs = &st->irqs;
-	int *msix;
+	int *vectors;
 	SPOOR_LOCKED(&irqs->lock);
 
-	if (irqs->msix)
+	if (irqs->vectors)
 		return 0;
+	irqs->message = st->dev->config->msi ? MSI : MSIX;
 	if (nr > SV_MAX_VECTORS)
 		nr = SV_MAX_VECTORS;
-	msix = malloc((nr ? nr : 1) * sizeof(*msix));
-	if (!msix)
+	/* MSI has powers of two, up to 32. */
+	if (irqs->message == MSI && nr)
+		nr = nr > 16 ? 32
+			     : 1u << (32 - __builtin_clz(nr) -
+				      !(nr & (nr - 1)));
+	vectors = malloc((nr ? nr : 1) * sizeof(*vectors));
+	if (!vectors)
 		return -ENOMEM;
 	for (i = 0; i < nr; i++)
-		msix[i] = -1;
-	irqs->msix = msix;
-	irqs->nr_msix = nr;
+		vectors[i] = -1;
+	irqs->vectors = vectors;
+	irqs->nr_vectors = nr;
 	return 0;
 }
 
@@ -122,8 +128,8 @@ void sv_irq_raise(struct sv_device_state *st, unsigned int vector)
 	struct sv_irqs *irqs = &st->irqs;
 	SPOOR_LOCKED(&irqs->lock);
 
-	if (irqs->type == MSIX && vector < irqs->nr_msix)
-		signal_fd(irqs->msix[vector]);
+	if (irqs->type == (int)irqs->message && vector < irqs->nr_vectors)
+		signal_fd(irqs->vectors[vector]);
 	else if (irqs->type == INTX)
 		fire_intx(irqs);
 }
@@ -139,11 +145,11 @@ void sv_irq_block_intx(struct sv_device_state *st, bool on)
 		unmask_intx(irqs);
 }
 
-bool sv_irq_msix_on(struct sv_device_state *st)
+bool sv_irq_messages_on(struct sv_device_state *st)
 {
 	SPOOR_LOCKED(&st->irqs.lock);
 
-	return st->irqs.type == MSIX;
+	return st->irqs.type == (int)st->irqs.message;
 }
 
 static uint32_t nr_irqs(const struct sv_irqs *irqs, uint32_t index)
@@ -152,9 +158,10 @@ static uint32_t nr_irqs(const struct sv_irqs *irqs, uint32_t index)
 	case INTX:
 	case REQ:
 		return 1;
+	case MSI:
 	case MSIX:
-		return irqs->nr_msix;
-	default: /* no MSI, and errors are PCI Express' */
+		return index == irqs->message ? irqs->nr_vectors : 0;
+	default: /* errors are PCI Express' */
 		return 0;
 	}
 }
@@ -271,60 +278,61 @@ static int intx_trigger(struct sv_irqs *irqs, const struct request *rq)
 	return 0;
 }
 
-static int msix_set(struct sv_irqs *irqs, const struct request *rq)
+static int message_set(struct sv_irqs *irqs, const struct request *rq)
 {
 	uint32_t i, j;
 	int r;
 
 	for (i = 0; i < rq->count; i++) {
-		r = replace(&irqs->msix[rq->start + i], fd_at(rq, i));
+		r = replace(&irqs->vectors[rq->start + i], fd_at(rq, i));
 		if (r) {
 			for (j = 0; j <= i; j++)
-				drop(&irqs->msix[rq->start + j]);
+				drop(&irqs->vectors[rq->start + j]);
 			return r;
 		}
 	}
 	return 0;
 }
 
-static int msix_enable(struct sv_irqs *irqs, const struct request *rq)
+static int message_enable(struct sv_irqs *irqs, const struct request *rq)
 {
 	int r;
 
-	if (irqs->type == MSIX) {
-		/* 6.1 has as many vectors as it was enabled with. */
-		if (sv_kernel_is_6_1() &&
+	if (irqs->type == (int)irqs->message) {
+		/* As many as it was enabled with, but for 6.12's MSI-X. */
+		if ((sv_kernel_is_6_1() || irqs->message == MSI) &&
 		    rq->start + rq->count > irqs->nr_enabled)
 			return -EINVAL;
-		return msix_set(irqs, rq);
+		return message_set(irqs, rq);
 	}
 	if (!(rq->start + rq->count))
 		return -ERANGE;
-	irqs->type = MSIX;
+	irqs->type = (int)irqs->message;
 	irqs->nr_enabled = rq->start + rq->count;
-	r = msix_set(irqs, rq);
+	r = message_set(irqs, rq);
 	if (r)
 		disable(irqs);
 	return r;
 }
 
-static int msix_trigger(struct sv_irqs *irqs, const struct request *rq)
+static int message_trigger(struct sv_irqs *irqs, const struct request *rq)
 {
 	uint32_t i;
 
-	if (irqs->type == MSIX && !rq->count && (rq->flags & NONE)) {
+	if (irqs->type == (int)irqs->message && !rq->count &&
+	    (rq->flags & NONE)) {
 		disable(irqs);
 		return 0;
 	}
-	if (irqs->type != MSIX && irqs->type != -1)
+	if (irqs->type != (int)irqs->message && irqs->type != -1)
 		return -EINVAL;
 	if (rq->flags & EVENTFD)
-		return msix_enable(irqs, rq);
-	if (irqs->type != MSIX)
+		return message_enable(irqs, rq);
+	if (irqs->type != (int)irqs->message)
 		return -EINVAL;
 	for (i = 0; i < rq->count; i++) {
 		if (wanted(rq, i))
-			signal_fd(irqs->msix[rq->start + i]);
+			signal_fd(irqs->vectors[rq->start + i]);
 	}
 	return 0;
 }
@@ -356,8 +364,8 @@ static int set_irqs(struct sv_irqs *irqs, const struct request *rq)
 	if (action == VFIO_IRQ_SET_ACTION_TRIGGER) {
 		if (rq->index == INTX)
 			return intx_trigger(irqs, rq);
-		if (rq->index == MSIX)
-			return msix_trigger(irqs, rq);
+		if (rq->index == irqs->message)
+			return message_trigger(irqs, rq);
 		return req_trigger(irqs, rq);
 	}
 	if (rq->index == INTX && action == VFIO_IRQ_SET_ACTION_MASK)

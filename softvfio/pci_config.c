@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device's PCI configuration space: a type 0 header, power management and
- * MSI-X.
+ * A device's PCI configuration space: a type 0 header, power management, and
+ * MSI or MSI-X.
  *
  * Invariant: bytes is what a read returns, writable which bits a write
  * changes; BARs therefore size themselves: the bits below their length are not
- * writable.  The MSI-X enable bit shows whether vectors are set up, which is
+ * writable.  The enable bit of messages shows whether vectors are set up, which is
  * SET_IRQS' business, not a guest's.
  *
  * Threads: config.lock.  memory and bus mastering are derived and kept where
@@ -22,6 +22,7 @@
 
 #define VENDOR	     0x1d55u
 #define PM_CAP	     0x40u
+#define MSI_CAP	     0x40u /* a conventional device: no PM */
 #define MSIX_CAP     0x50u
 #define MSIX_BAR_LEN 4096u
 #define MSIX_PBA     0x800u
@@ -99,7 +100,9 @@ static void init_bars(struct sv_device_state *st)
 		model_bar(sv_model(st->dev), i, &bar[i]);
 		c->bar_len[i] = bar_len(bar[i].size);
 	}
-	c->msix_bar = st->irqs.nr_msix ? pick_msix_bar(c) : -1;
+	c->msix_bar = st->irqs.nr_vectors && !st->dev->config->msi
+			      ? pick_msix_bar(c)
+			      : -1;
 	if (c->msix_bar >= 0) {
 		c->bar_len[c->msix_bar] = MSIX_BAR_LEN;
 		bar[c->msix_bar].memory = false;
@@ -108,12 +111,37 @@ static void init_bars(struct sv_device_state *st)
 		init_bar(c, i, bar[i].memory);
 }
 
+/*
+ * 64 bits of address, no masks.  A guest may write address and data; whether
+ * messages are sent, and how many, is SET_IRQS' business.
+ */
+static void init_msi(struct sv_device_state *st)
+{
+	uint8_t *b = st->config.bytes, *w = st->config.writable;
+	uint32_t log2 = (uint32_t)__builtin_ctz(st->irqs.nr_vectors);
+
+	b[PCI_CAPABILITY_LIST] = MSI_CAP;
+	b[MSI_CAP] = PCI_CAP_ID_MSI;
+	put16(b, MSI_CAP + PCI_MSI_FLAGS, PCI_MSI_FLAGS_64BIT | log2 << 1);
+	/* vfio-pci keeps what is written to the low byte; see limit_msi(). */
+	w[MSI_CAP + PCI_MSI_FLAGS] = 0xff & ~PCI_MSI_FLAGS_ENABLE;
+	put32(w, MSI_CAP + PCI_MSI_ADDRESS_LO, ~3u);
+	put32(w, MSI_CAP + PCI_MSI_ADDRESS_HI, ~0u);
+	put16(w, MSI_CAP + PCI_MSI_DATA_64, 0xffff);
+}
+
 static void init_caps(struct sv_device_state *st)
 {
 	struct sv_pci_config *c = &st->config;
 	uint8_t *b = c->bytes;
 
+	if (st->dev->config->msi && !st->irqs.nr_vectors)
+		return;
 	put16(b, PCI_STATUS, PCI_STATUS_CAP_LIST);
+	if (st->dev->config->msi) {
+		init_msi(st);
+		return;
+	}
 	b[PCI_CAPABILITY_LIST] = PM_CAP;
 	b[PM_CAP] = PCI_CAP_ID_PM;
 	put16(b, PM_CAP + PCI_PM_PMC, 3);
@@ -123,7 +151,7 @@ static void init_caps(struct sv_device_state *st)
 		return;
 	b[PM_CAP + PCI_CAP_LIST_NEXT] = MSIX_CAP;
 	b[MSIX_CAP] = PCI_CAP_ID_MSIX;
-	put16(b, MSIX_CAP + PCI_MSIX_FLAGS, st->irqs.nr_msix - 1);
+	put16(b, MSIX_CAP + PCI_MSIX_FLAGS, st->irqs.nr_vectors - 1);
 	put32(b, MSIX_CAP + PCI_MSIX_TABLE, (uint32_t)c->msix_bar);
 	put32(b, MSIX_CAP + PCI_MSIX_PBA, MSIX_PBA | (uint32_t)c->msix_bar);
 }
@@ -133,8 +161,9 @@ static void apply(struct sv_device_state *st)
 {
 	struct sv_pci_config *c = &st->config;
 	uint32_t command = get16(c->bytes, PCI_COMMAND);
-	bool awake = (get16(c->bytes, PM_CAP + PCI_PM_CTRL) &
-		      PCI_PM_CTRL_STATE_MASK) != 3;
+	bool awake =
+		st->dev->config->msi || (get16(c->bytes, PM_CAP + PCI_PM_CTRL) &
+					 PCI_PM_CTRL_STATE_MASK) != 3;
 
 	atomic_store(&c->memory, awake && (command & PCI_COMMAND_MEMORY));
 	sv_set_bus_master(st, awake && (command & PCI_COMMAND_MASTER));
@@ -158,8 +187,7 @@ void sv_config_init(struct sv_device_state *st)
 	put16(b, PCI_COMMAND, PCI_COMMAND_MEMORY);
 	put16(c->writable, PCI_COMMAND,
 	      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
-		      PCI_COMMAND_PARITY | PCI_COMMAND_SERR |
-		      PCI_COMMAND_INTX_DISABLE);
+		      PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE);
 	/* Network controller, or processing accelerator. */
 	b[PCI_CLASS_DEVICE + 1] = !strcmp(model, "nic") ? 0x02 : 0x12;
 	c->writable[PCI_CACHE_LINE_SIZE] = 0xff;
@@ -179,13 +207,27 @@ uint64_t sv_bar_len(const struct sv_device_state *st, unsigned int bar)
 static void read_config(struct sv_device_state *st, uint8_t *buf, size_t len,
 			size_t pos)
 {
-	const unsigned int enable = MSIX_CAP + PCI_MSIX_FLAGS + 1;
 	uint8_t bytes[SV_CONFIG_LEN];
 
 	memcpy(bytes, st->config.bytes, sizeof(bytes));
-	if (st->config.msix_bar >= 0 && sv_irq_msix_on(st))
-		bytes[enable] |= PCI_MSIX_FLAGS_ENABLE >> 8;
+	if (sv_irq_messages_on(st)) {
+		if (st->dev->config->msi)
+			bytes[MSI_CAP + PCI_MSI_FLAGS] |= PCI_MSI_FLAGS_ENABLE;
+		else
+			bytes[MSIX_CAP + PCI_MSIX_FLAGS + 1] |=
+				PCI_MSIX_FLAGS_ENABLE >> 8;
+	}
 	memcpy(buf, bytes + pos, len);
+}
+
+/* A guest may not ask for more messages than the device has. */
+static void limit_msi(struct sv_device_state *st)
+{
+	uint8_t *flags = &st->config.bytes[MSI_CAP + PCI_MSI_FLAGS];
+	uint32_t log2 = (uint32_t)__builtin_ctz(st->irqs.nr_vectors);
+
+	if (((uint32_t)*flags & PCI_MSI_FLAGS_QSIZE) >> 4 > log2)
+		*flags = (uint8_t)((*flags & ~PCI_MSI_FLAGS_QSIZE) | log2 << 4);
 }
 
 static void write_config(struct sv_device_state *st, const uint8_t *buf,
@@ -200,6 +242,8 @@ static void write_config(struct sv_device_state *st, const uint8_t *buf,
 		c->bytes[pos + i] = (uint8_t)((c->bytes[pos + i] & ~mask) |
 					      (buf[i] & mask));
 	}
+	if (st->dev->config->msi && st->irqs.nr_vectors)
+		limit_msi(st);
 	apply(st);
 }
 

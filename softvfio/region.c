@@ -67,7 +67,7 @@ long sv_region_info(struct sv_device_state *st, void *arg)
 static void read_msix_bar(struct sv_device_state *st, uint8_t *buf, size_t len,
 			  uint64_t pos)
 {
-	uint64_t end = (uint64_t)st->irqs.nr_msix * SV_MSIX_ENTRY_LEN;
+	uint64_t end = (uint64_t)st->irqs.nr_vectors * SV_MSIX_ENTRY_LEN;
 	size_t i;
 
 	for (i = 0; i < len; i++)
