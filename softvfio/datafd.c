@@ -25,6 +25,7 @@ struct sv_session {
 	unsigned int refs;
 	bool dead;
 	bool pre_copy; /* not yet final */
+	bool touched; /* loading: something was written */
 	struct model_stream *stream;
 	size_t start, end; /* of what is in buf */
 	uint8_t buf[CHUNK];
@@ -126,6 +127,7 @@ static ssize_t write_session(struct sv_file *f, const void *buf, size_t len)
 			n = -EFAULT;
 			break;
 		}
+		s->touched = true;
 		n = model_stream_write(s->stream, s->buf, chunk);
 		if (n <= 0)
 			break;
@@ -309,5 +311,13 @@ int sv_session_final(struct sv_session *s)
 
 int sv_session_commit(struct sv_session *s)
 {
+	/* Not the model's to refuse: it would stay refused. */
+	if (!s->touched)
+		return -EINVAL;
 	return model_stream_commit(s->stream);
+}
+
+bool sv_session_touched(struct sv_session *s)
+{
+	return s->touched;
 }

@@ -182,6 +182,8 @@ int sv_session_load(struct sv_device_state *st, struct sv_session **ret,
 		    struct sv_file **ret_file);
 int sv_session_final(struct sv_session *s);
 int sv_session_commit(struct sv_session *s);
+/* Loading: has anything been written to it? */
+bool sv_session_touched(struct sv_session *s);
 /* Its file answers ENODEV from now on.  Returns NULL. */
 struct sv_session *sv_session_end(struct sv_session *s);
 

@@ -127,11 +127,11 @@ static int resuming_to_stop(struct sv_device_state *st)
 	int r;
 
 	r = sv_session_commit(st->mig.session);
-	/* Half a state is no state of the device. */
-	if (r)
-		fail_device(st);
-	else
+	if (!r)
 		end_session(st);
+	/* Half a state is no state of the device; with none it waits on. */
+	else if (sv_session_touched(st->mig.session))
+		fail_device(st);
 	return r;
 }
 
