@@ -337,3 +337,17 @@ SV_EXPORT ssize_t copy_file_range(int in, off64_t *in_off, int out,
 		       : REAL(copy_file_range)(in, in_off, out, out_off, len,
 					       flags);
 }
+
+/* -- only regular files have a length to set ---------------------------- */
+
+SV_EXPORT int ftruncate(int fd, off_t len)
+{
+	return either_is_ours(fd, fd) ? (int)sv_result(-EINVAL)
+				      : REAL(ftruncate)(fd, len);
+}
+
+SV_EXPORT int ftruncate64(int fd, off64_t len)
+{
+	return either_is_ours(fd, fd) ? (int)sv_result(-EINVAL)
+				      : REAL(ftruncate64)(fd, len);
+}

@@ -77,7 +77,7 @@ int __fxstatat64(int version, int dirfd, const char *path, struct stat64 *st,
 	X(readv) X(writev) X(preadv) X(preadv64) X(pwritev) X(pwritev64) \
 	X(preadv2) X(preadv64v2) X(pwritev2) X(pwritev64v2) \
 	X(sendfile) X(sendfile64) X(splice) X(copy_file_range) \
-	X(lseek) X(lseek64) \
+	X(lseek) X(lseek64) X(ftruncate) X(ftruncate64) \
 	X(mmap) X(mmap64) X(munmap) X(mremap) \
 	X(close) X(close_range) X(closefrom) \
 	X(dup) X(dup2) X(dup3) X(fcntl) X(fcntl64) \

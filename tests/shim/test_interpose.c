@@ -336,6 +336,9 @@ static void kernel_side_copies_are_refused(void **state)
 	assert_int_equal(errno, EINVAL);
 	assert_int_equal(copy_file_range(fd, NULL, file, NULL, 1, 0), -1);
 	assert_int_equal(errno, EINVAL);
+	assert_int_equal(ftruncate(fd, 0), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(ftruncate64(fd, 0), -1);
 	assert_int_equal(sendfile(p[1], file, &at, 1), 1);
 	assert_int_equal(splice(file, &at64, p[1], NULL, 1, 0), 1);
 	assert_int_equal(read(p[0], &byte, 1), 1);
