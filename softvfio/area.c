@@ -162,20 +162,29 @@ bool sv_area_overlaps(const struct sv_area_list *l, uint64_t iova,
 	return i < l->nr && l->areas[i]->iova <= last;
 }
 
+int sv_area_insert_room(struct sv_area_list *l, size_t more)
+{
+	size_t room = l->room ? l->room : 16;
+	struct sv_area **grown;
+
+	if (more <= l->room - l->nr)
+		return 0;
+	while (more > room - l->nr)
+		room *= 2;
+	grown = reallocarray(l->areas, room, sizeof(struct sv_area *));
+	if (!grown)
+		return -ENOMEM;
+	l->areas = grown;
+	l->room = room;
+	return 0;
+}
+
 int sv_area_insert(struct sv_area_list *l, struct sv_area *area)
 {
 	size_t i = sv_area_index(l, area->iova);
 
-	if (l->nr == l->room) {
-		size_t room = l->room ? l->room * 2 : 16;
-		struct sv_area **grown =
-			reallocarray(l->areas, room, sizeof(struct sv_area *));
-
-		if (!grown)
-			return -ENOMEM;
-		l->areas = grown;
-		l->room = room;
-	}
+	if (sv_area_insert_room(l, 1))
+		return -ENOMEM;
 	memmove(&l->areas[i + 1], &l->areas[i],
 		(l->nr - i) * sizeof(struct sv_area *));
 	l->areas[i] = area;

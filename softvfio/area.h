@@ -81,6 +81,8 @@ bool sv_area_overlaps(const struct sv_area_list *l, uint64_t iova,
 		      uint64_t last);
 /* Write lock held.  Takes @area; -ENOMEM: not taken.  Must not overlap. */
 int sv_area_insert(struct sv_area_list *l, struct sv_area *area);
+/* Write lock held.  The next @more inserts do not fail; -ENOMEM. */
+int sv_area_insert_room(struct sv_area_list *l, size_t more);
 /* Write lock held.  Out of the list; the caller frees it. */
 struct sv_area *sv_area_remove_at(struct sv_area_list *l, size_t index);
 void sv_area_free(struct sv_area *area);

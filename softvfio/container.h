@@ -31,6 +31,7 @@ struct sv_group {
 	struct sv_device *dev;
 	struct sv_file *file; /* while open, not a reference */
 	struct sv_container *container;
+	struct sv_file *iommufd; /* instead of one: a reference */
 	unsigned int nr_device_files; /* each holds a reference to file */
 	unsigned int nr_cdevs; /* bound, or just binding: file stays NULL */
 	bool attached; /* to a typed container */

@@ -191,7 +191,8 @@ void sv_device_close(struct sv_open_device *od)
 	pthread_mutex_unlock(&st->lock);
 	sv_config_init(st);
 	sv_irq_close(st);
-	if (!st->open.by_group)
+	/* A group's, too, if it was in an iommufd. */
+	if (st->dev->binding)
 		sv_iommufd_unbind(st->dev);
 }
 
@@ -252,7 +253,8 @@ int sv_device_open_cdev(struct sv_device *dev, struct sv_file **ret)
 	return new_file(dev, false, ret);
 }
 
-int sv_device_open_group(struct sv_device *dev, struct sv_file **ret)
+int sv_device_open_group(struct sv_device *dev, struct sv_file *iommufd,
+			 struct sv_file **ret)
 {
 	struct sv_device_state *st = sv_device_state(dev);
 	struct sv_open_device *od;
@@ -268,6 +270,11 @@ int sv_device_open_group(struct sv_device *dev, struct sv_file **ret)
 		r = -EBUSY;
 	else
 		r = sv_device_first_open(od);
+	if (!r && iommufd && st->open.count == 1) {
+		r = sv_iommufd_compat_bind(iommufd, dev);
+		if (r)
+			sv_device_close(od);
+	}
 	pthread_mutex_unlock(&st->open.lock);
 	if (r) {
 		sv_file_put(f);

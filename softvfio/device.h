@@ -44,8 +44,10 @@ struct sv_device *sv_device_by_name(const char *name);
 
 /* open("/dev/vfio/devices/vfioN"): usable after BIND. */
 int sv_device_open_cdev(struct sv_device *dev, struct sv_file **ret);
-/* VFIO_GROUP_GET_DEVICE_FD: usable at once.  -EBUSY as the kernel says. */
-int sv_device_open_group(struct sv_device *dev, struct sv_file **ret);
+/* VFIO_GROUP_GET_DEVICE_FD: usable at once.  -EBUSY as the kernel says.
+ * @iommufd: what the group is in, NULL: a container. */
+int sv_device_open_group(struct sv_device *dev, struct sv_file *iommufd,
+			 struct sv_file **ret);
 
 /*
  * The shim, once it has mapped what a device file's mmap op named: which BAR

@@ -72,6 +72,9 @@ void sv_fd_end(int fd);
 int sv_copy_in(void *dst, const void *user, size_t len);
 int sv_copy_out(void *user, const void *src, size_t len);
 
+/* Is the program root?  Capabilities may be missing, as in a container. */
+int sv_privileged(void);
+
 /*
  * The bytes [va, va+len) of this process, mapped a second time: same pages,
  * other addresses (what pinning is to the kernel).  Private memory cannot be

@@ -43,7 +43,7 @@ static long get_status(struct sv_group *g, void *arg)
 	if (st.argsz < minsz)
 		return -EINVAL;
 	st.flags = VFIO_GROUP_FLAGS_VIABLE;
-	if (g->container)
+	if (g->container || g->iommufd)
 		st.flags |= VFIO_GROUP_FLAGS_CONTAINER_SET;
 	return sv_copy_out(arg, &st, minsz);
 }
@@ -60,11 +60,15 @@ static long set_container(struct sv_group *g, void *arg)
 		return -EFAULT;
 	if (fcntl(fd, F_GETFD) < 0)
 		return -EBADF;
-	if (g->container)
+	if (g->container || g->iommufd)
 		return -EINVAL;
 	c = sv_container_of_fd(fd, &file);
+	if (!c && config->kernel == SV_KERNEL_6_1)
+		return -EINVAL;
 	if (!c)
-		return config->kernel == SV_KERNEL_6_1 ? -EINVAL : -EBADFD;
+		return g->dev->config->noiommu
+			       ? -EBADFD
+			       : sv_iommufd_compat_file(fd, &g->iommufd);
 	ret = sv_container_add_group(c, g);
 	/* Not the last reference that matters: the group has one now. */
 	pthread_mutex_unlock(&sv_vfio_lock);
@@ -73,8 +77,26 @@ static long set_container(struct sv_group *g, void *arg)
 	return ret;
 }
 
+/* The file goes with nothing locked; the group's lock is taken again. */
+static void drop_iommufd(struct sv_group *g)
+{
+	struct sv_file *file = g->iommufd;
+
+	g->iommufd = NULL;
+	if (!file)
+		return;
+	pthread_mutex_unlock(&sv_vfio_lock);
+	sv_file_put(file);
+	pthread_mutex_lock(&sv_vfio_lock);
+}
+
 static long unset_container(struct sv_group *g)
 {
+	if (g->iommufd) {
+		/* Its devices have what they need of it. */
+		drop_iommufd(g);
+		return 0;
+	}
 	if (!g->container)
 		return -EINVAL;
 	if (g->nr_device_files)
@@ -118,9 +140,9 @@ static long get_device_fd(struct sv_file *f, struct sv_group *g, void *arg)
 		ret = match_name(g, name);
 	if (ret)
 		return ret;
-	if (!g->attached)
+	if (!g->attached && !g->iommufd)
 		return -EINVAL;
-	ret = sv_device_open_group(g->dev, &file);
+	ret = sv_device_open_group(g->dev, g->iommufd, &file);
 	if (ret)
 		return ret;
 	/* The device's file keeps the group's; sv_group_device_closed() ends
@@ -184,6 +206,7 @@ static void group_release(struct sv_file *f)
 	pthread_mutex_lock(&sv_vfio_lock);
 	if (g->container)
 		sv_container_remove_group(g->container, g);
+	drop_iommufd(g);
 	g->file = NULL;
 	pthread_mutex_unlock(&sv_vfio_lock);
 }

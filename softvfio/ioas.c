@@ -23,6 +23,25 @@ struct iommufd_ioas *iommufd_ioas_find(const struct iommufd_ctx *ctx,
 		       : NULL;
 }
 
+int iommufd_ioas_new(struct iommufd_ctx *ctx, struct iommufd_ioas **ret)
+{
+	struct iommufd_ioas *ioas = calloc(1, sizeof(*ioas));
+	int err;
+
+	if (!ioas)
+		return -ENOMEM;
+	ioas->huge = true;
+	sv_area_list_init(&ioas->list);
+	err = iommufd_object_add(ctx, &ioas->obj, IOMMUFD_IOAS);
+	if (err) {
+		sv_area_list_destroy(&ioas->list);
+		free(ioas);
+		return err;
+	}
+	*ret = ioas;
+	return 0;
+}
+
 int iommufd_ioas_alloc(struct iommufd_cmd *cmd)
 {
 	struct iommufd_ioas *ioas;
@@ -30,17 +49,9 @@ int iommufd_ioas_alloc(struct iommufd_cmd *cmd)
 
 	if (cmd->u.ioas_alloc.flags)
 		return -EOPNOTSUPP;
-	ioas = calloc(1, sizeof(*ioas));
-	if (!ioas)
-		return -ENOMEM;
-	ioas->huge = true;
-	sv_area_list_init(&ioas->list);
-	err = iommufd_object_add(cmd->ctx, &ioas->obj, IOMMUFD_IOAS);
-	if (err) {
-		sv_area_list_destroy(&ioas->list);
-		free(ioas);
+	err = iommufd_ioas_new(cmd->ctx, &ioas);
+	if (err)
 		return err;
-	}
 	cmd->u.ioas_alloc.out_ioas_id = ioas->obj.id;
 	err = iommufd_respond(cmd);
 	if (err)
@@ -137,11 +148,10 @@ void ioas_unpin_unused(struct iommufd_ioas *ioas)
 int iommufd_ioas_ranges(struct iommufd_cmd *cmd)
 {
 	struct iommu_ioas_iova_ranges *arg = &cmd->u.ranges;
-	struct iommu_iova_range reserved[IOAS_MAX_RESERVED];
+	struct iommu_iova_range usable[IOAS_MAX_RESERVED + 1];
 	struct iommufd_ioas *ioas;
 	uint32_t room = arg->num_iovas;
-	uint64_t at = 0;
-	size_t nr, i;
+	size_t nr;
 	int err;
 
 	if (arg->__reserved)
@@ -149,27 +159,12 @@ int iommufd_ioas_ranges(struct iommufd_cmd *cmd)
 	ioas = iommufd_ioas_find(cmd->ctx, arg->ioas_id);
 	if (!ioas)
 		return -ENOENT;
-	nr = ioas_reserved(ioas, IOAS_JOIN_NONE, reserved);
-	arg->num_iovas = 0;
-	for (i = 0; i <= nr; i++) {
-		struct iommu_iova_range r = { .start = at, .last = UINT64_MAX };
-
-		if (i < nr) {
-			r.last = reserved[i].start - 1;
-			at = reserved[i].last + 1;
-		} else if (i && !at) {
-			break; /* the last reserved range ends at 2^64 */
-		}
-		if (arg->num_iovas < room) {
-			err = sv_copy_out(
-				(uint8_t *)(uintptr_t)arg->allowed_iovas +
-					arg->num_iovas * sizeof(r),
-				&r, sizeof(r));
-			if (err)
-				return err;
-		}
-		arg->num_iovas++;
-	}
+	nr = ioas_usable(ioas, usable);
+	err = sv_copy_out((void *)(uintptr_t)arg->allowed_iovas, usable,
+			  (nr < room ? nr : room) * sizeof(usable[0]));
+	if (err)
+		return err;
+	arg->num_iovas = (uint32_t)nr;
 	arg->out_iova_alignment = ioas_alignment(ioas);
 	err = iommufd_respond(cmd);
 	if (err)
@@ -266,11 +261,26 @@ static int option_rlimit(struct iommufd_ctx *ctx, struct iommu_option *arg)
 	}
 	if (arg->op != IOMMU_OPTION_OP_SET)
 		return -EOPNOTSUPP;
+	if (!sv_privileged())
+		return -EPERM;
 	if (ctx->nr_objects)
 		return -EBUSY;
 	if (arg->val64 > 1)
 		return -EINVAL;
 	ctx->rlimit_mode = arg->val64;
+	return 0;
+}
+
+int ioas_disable_large_pages(struct iommufd_ioas *ioas)
+{
+	if (!ioas->huge)
+		return 0;
+	/* Entries that exist are not cut. */
+	if (ioas->hwpts && ioas->list.nr)
+		return -EINVAL;
+	if (!areas_aligned(ioas, SV_PAGE_SIZE))
+		return -EADDRINUSE;
+	ioas->huge = false;
 	return 0;
 }
 
@@ -288,14 +298,9 @@ static int option_huge(struct iommufd_ctx *ctx, struct iommu_option *arg)
 		return -EOPNOTSUPP;
 	if (arg->val64 > 1)
 		return -EINVAL;
-	if (!arg->val64 && ioas->huge) {
-		/* Entries that exist are not cut. */
-		if (ioas->hwpts && ioas->list.nr)
-			return -EINVAL;
-		if (!areas_aligned(ioas, SV_PAGE_SIZE))
-			return -EADDRINUSE;
-	}
-	ioas->huge = arg->val64;
+	if (!arg->val64)
+		return ioas_disable_large_pages(ioas);
+	ioas->huge = true;
 	return 0;
 }
 

@@ -30,6 +30,27 @@ size_t ioas_reserved(const struct iommufd_ioas *ioas, enum ioas_joiner joiner,
 	return nr;
 }
 
+size_t ioas_usable(const struct iommufd_ioas *ioas,
+		   struct iommu_iova_range *ret)
+{
+	struct iommu_iova_range reserved[IOAS_MAX_RESERVED];
+	size_t nr = ioas_reserved(ioas, IOAS_JOIN_NONE, reserved);
+	uint64_t at = 0;
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		ret[i] = (struct iommu_iova_range){
+			.start = at, .last = reserved[i].start - 1
+		};
+		at = reserved[i].last + 1;
+	}
+	/* 0: the last reserved range ends at 2^64. */
+	if (!i || at)
+		ret[i++] = (struct iommu_iova_range){ .start = at,
+						      .last = UINT64_MAX };
+	return i;
+}
+
 int ioas_check_iova(const struct iommufd_ioas *ioas, uint64_t iova,
 		    uint64_t length)
 {

@@ -169,11 +169,24 @@ static int check_span(uint64_t start, uint64_t length)
 	return __builtin_add_overflow(start, length, &end) ? -EOVERFLOW : 0;
 }
 
+int ioas_map_user(struct iommufd_ioas *ioas, uint32_t flags, uint64_t va,
+		  uint64_t length, uint64_t *iova)
+{
+	struct sv_area *area;
+	int err = check_span(va, length);
+
+	if (err)
+		return err;
+	area = area_new(va, length, prot_of(flags));
+	if (!area)
+		return -ENOMEM;
+	return map_area(ioas, flags & IOMMU_IOAS_MAP_FIXED_IOVA, area, iova);
+}
+
 int iommufd_ioas_map(struct iommufd_cmd *cmd)
 {
 	struct iommu_ioas_map *arg = &cmd->u.map;
 	struct iommufd_ioas *ioas;
-	struct sv_area *area;
 	int err;
 
 	if (arg->flags & ~(uint32_t)MAP_FLAGS || arg->__reserved)
@@ -185,14 +198,8 @@ int iommufd_ioas_map(struct iommufd_cmd *cmd)
 	ioas = iommufd_ioas_find(cmd->ctx, arg->ioas_id);
 	if (!ioas)
 		return -ENOENT;
-	err = check_span(arg->user_va, arg->length);
-	if (err)
-		return err;
-	area = area_new(arg->user_va, arg->length, prot_of(arg->flags));
-	if (!area)
-		return -ENOMEM;
-	err = map_area(ioas, arg->flags & IOMMU_IOAS_MAP_FIXED_IOVA, area,
-		       (uint64_t *)&arg->iova);
+	err = ioas_map_user(ioas, arg->flags, arg->user_va, arg->length,
+			    (uint64_t *)&arg->iova);
 	/* A reply that cannot be given does not undo the mapping. */
 	return err ? err : iommufd_respond(cmd);
 }
@@ -234,9 +241,8 @@ int iommufd_ioas_map_file(struct iommufd_cmd *cmd)
 	return err ? err : iommufd_respond(cmd);
 }
 
-/* The part of @src that is in [iova, last], to be mapped from 0 + @at on. */
-static struct sv_area *piece_of(const struct sv_area *src, uint64_t iova,
-				uint64_t last, uint64_t at, unsigned int prot)
+struct sv_area *ioas_piece_of(const struct sv_area *src, uint64_t iova,
+			      uint64_t last, uint64_t at, unsigned int prot)
 {
 	uint64_t first = src->iova > iova ? src->iova : iova;
 	uint64_t end = src->last < last ? src->last : last;
@@ -278,7 +284,7 @@ static int collect(struct iommufd_ioas *ioas, uint64_t iova, uint64_t last,
 		src = ioas->list.areas[i];
 		ia = src->priv;
 		denied |= prot & SV_PROT_WRITE && !ia->writable;
-		area = piece_of(src, at, last, at - iova, prot);
+		area = ioas_piece_of(src, at, last, at - iova, prot);
 		if (!area)
 			return -ENOMEM;
 		if (pieces_add(p, area)) {
@@ -361,35 +367,59 @@ static int unmap_range(struct iommufd_ioas *ioas, uint64_t iova, uint64_t last,
 		gone->areas[gone->nr++] = area;
 	}
 	*ret_unmapped = unmapped;
-	return err || gone->nr ? err : -ENOENT;
+	return err;
+}
+
+int ioas_unmap_span(struct iommufd_ioas *ioas, uint64_t iova, uint64_t length,
+		    uint64_t *ret_unmapped)
+{
+	struct pieces gone = { .nr = 0 };
+	uint64_t last;
+	int err;
+
+	if (!length)
+		return -EINVAL;
+	if (__builtin_add_overflow(iova, length - 1, &last))
+		return -EOVERFLOW;
+	pthread_rwlock_wrlock(&ioas->list.lock);
+	err = unmap_range(ioas, iova, last, &gone, ret_unmapped);
+	pthread_rwlock_unlock(&ioas->list.lock);
+	pieces_free(&gone);
+	return err;
+}
+
+int ioas_unmap_all(struct iommufd_ioas *ioas, uint64_t *ret_unmapped)
+{
+	struct pieces gone = { .nr = 0 };
+	int err;
+
+	pthread_rwlock_wrlock(&ioas->list.lock);
+	err = unmap_range(ioas, 0, UINT64_MAX, &gone, ret_unmapped);
+	pthread_rwlock_unlock(&ioas->list.lock);
+	pieces_free(&gone);
+	return err;
 }
 
 int iommufd_ioas_unmap(struct iommufd_cmd *cmd)
 {
 	struct iommu_ioas_unmap *arg = &cmd->u.unmap;
 	bool all = !arg->iova && arg->length == UINT64_MAX;
-	struct pieces gone = { .nr = 0 };
 	struct iommufd_ioas *ioas;
-	uint64_t last = UINT64_MAX, unmapped = 0;
+	uint64_t unmapped = 0;
 	int err;
 
 	ioas = iommufd_ioas_find(cmd->ctx, arg->ioas_id);
 	if (!ioas)
 		return -ENOENT;
-	if (!all) {
-		if (arg->iova == UINT64_MAX || arg->length == UINT64_MAX)
-			return -EOVERFLOW;
-		if (!arg->length)
-			return -EINVAL;
-		if (__builtin_add_overflow(arg->iova, arg->length - 1, &last))
-			return -EOVERFLOW;
-	}
-	pthread_rwlock_wrlock(&ioas->list.lock);
-	err = unmap_range(ioas, arg->iova, last, &gone, &unmapped);
-	pthread_rwlock_unlock(&ioas->list.lock);
-	pieces_free(&gone);
-	if (all && err == -ENOENT)
-		err = 0; /* there was nothing: all the same, nothing is left */
+	if (all)
+		err = ioas_unmap_all(ioas, &unmapped);
+	else if (arg->iova == UINT64_MAX || arg->length == UINT64_MAX)
+		err = -EOVERFLOW;
+	else
+		err = ioas_unmap_span(ioas, arg->iova, arg->length, &unmapped);
+	/* There was nothing: if all was meant, nothing is left. */
+	if (!err && !unmapped && !all)
+		err = -ENOENT;
 	if (err)
 		return err;
 	arg->length = unmapped;

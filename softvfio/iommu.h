@@ -65,6 +65,12 @@ bool sv_group_file_owns(const struct sv_file *f, const struct sv_device *dev);
 
 /* For the cdev: BIND, ATTACH, DETACH, and the device's close. */
 int sv_iommufd_bind(int iommufd, struct sv_device *dev, uint32_t *ret_devid);
+/*
+ * For a group in an iommufd: its file, with an IOAS for VFIO's calls; and a
+ * device bound to it and attached to that.  -EBADFD: no iommufd.
+ */
+int sv_iommufd_compat_file(int fd, struct sv_file **ret);
+int sv_iommufd_compat_bind(struct sv_file *f, struct sv_device *dev);
 int sv_iommufd_attach(struct sv_device *dev, uint32_t *pt_id);
 int sv_iommufd_detach(struct sv_device *dev);
 void sv_iommufd_unbind(struct sv_device *dev);

@@ -37,6 +37,8 @@ static int destroy(struct iommufd_cmd *cmd)
 		return -EBUSY;
 	if (obj->kind == IOMMUFD_HWPT)
 		iommufd_hwpt_free(cmd->ctx, IOMMUFD_OBJECT(iommufd_hwpt, obj));
+	else if (obj->kind == IOMMUFD_FAULT)
+		iommufd_fault_free(cmd->ctx, obj);
 	else
 		iommufd_ioas_free(cmd->ctx, IOMMUFD_OBJECT(iommufd_ioas, obj));
 	return 0;
@@ -80,6 +82,10 @@ static const struct cmd_op ops[] = {
 	   struct iommu_hwpt_set_dirty_tracking, __reserved, SV_KERNEL_6_12),
 	OP(IOMMU_HWPT_GET_DIRTY_BITMAP, iommufd_hwpt_get_dirty,
 	   struct iommu_hwpt_get_dirty_bitmap, data, SV_KERNEL_6_12),
+	OP(IOMMU_HWPT_INVALIDATE, iommufd_hwpt_invalidate,
+	   struct iommu_hwpt_invalidate, __reserved, SV_KERNEL_6_12),
+	OP(IOMMU_FAULT_QUEUE_ALLOC, iommufd_fault_alloc,
+	   struct iommu_fault_alloc, out_fault_fd, SV_KERNEL_6_12),
 };
 
 static enum sv_kernel kernel(void)
@@ -110,14 +116,16 @@ static int check_tail(const uint8_t *user, uint32_t from, uint32_t to)
 
 static long iommufd_ioctl(struct sv_file *f, unsigned long request, void *arg)
 {
-	struct iommufd_cmd cmd = { .ctx = f->priv, .user = arg };
+	struct iommufd_cmd cmd = { .ctx = f->priv, .file = f, .user = arg };
 	unsigned long nr = _IOC_NR(request) - CMD_BASE;
 	const struct cmd_op *op;
 	uint32_t known;
 	int err;
 
-	if (nr >= sizeof(ops) / sizeof(ops[0]))
-		return -ENOTTY;
+	if (nr >= sizeof(ops) / sizeof(ops[0])) {
+		SPOOR_LOCKED(&cmd.ctx->lock);
+		return iommufd_compat_ioctl(cmd.ctx, (uint32_t)request, arg);
+	}
 	err = sv_copy_in(&cmd.user_size, arg, sizeof(cmd.user_size));
 	if (err)
 		return err;
@@ -185,8 +193,8 @@ struct iommufd_object *iommufd_object_find(const struct iommufd_ctx *ctx,
 }
 
 /*
- * Bound devices hold the file, so only page tables and address spaces can be
- * left; a page table uses its space and goes first.
+ * Bound devices and open fault queues hold the file, so neither is left; a
+ * page table uses its space and goes first.
  */
 static void iommufd_release(struct sv_file *f)
 {
@@ -202,7 +210,9 @@ static void iommufd_release(struct sv_file *f)
 	}
 	for (i = 0; i < ctx->nr_slots; i++) {
 		obj = ctx->objects[i];
-		if (obj)
+		if (obj && obj->kind == IOMMUFD_FAULT)
+			iommufd_fault_free(ctx, obj);
+		else if (obj)
 			iommufd_ioas_free(ctx,
 					  IOMMUFD_OBJECT(iommufd_ioas, obj));
 	}

@@ -37,6 +37,7 @@ enum iommufd_kind {
 	IOMMUFD_HWPT,
 	IOMMUFD_DEVICE,
 	IOMMUFD_ACCESS, /* an emulated device */
+	IOMMUFD_FAULT,
 };
 
 /* First member of every object. */
@@ -63,6 +64,7 @@ struct iommufd_ctx {
 /* One ioctl: the argument, copied in, and where it came from. */
 struct iommufd_cmd {
 	struct iommufd_ctx *ctx;
+	struct sv_file *file; /* whose priv it is */
 	uint8_t *user;
 	uint32_t user_size;
 	uint32_t size; /* of the struct in u that the request names */
@@ -81,6 +83,8 @@ struct iommufd_cmd {
 		struct iommu_hw_info hw_info;
 		struct iommu_hwpt_set_dirty_tracking set_dirty;
 		struct iommu_hwpt_get_dirty_bitmap get_dirty;
+		struct iommu_hwpt_invalidate invalidate;
+		struct iommu_fault_alloc fault_alloc;
 		uint8_t raw[64];
 	} u;
 };
@@ -119,6 +123,7 @@ struct ioas_area {
 };
 
 int iommufd_ioas_alloc(struct iommufd_cmd *cmd);
+int iommufd_ioas_new(struct iommufd_ctx *ctx, struct iommufd_ioas **ret);
 int iommufd_ioas_ranges(struct iommufd_cmd *cmd);
 int iommufd_ioas_allow(struct iommufd_cmd *cmd);
 int iommufd_option(struct iommufd_cmd *cmd);
@@ -138,6 +143,8 @@ enum ioas_joiner {
 int ioas_admit(const struct iommufd_ioas *ioas, enum ioas_joiner joiner);
 /* To what addresses and lengths must be aligned as things are. */
 uint64_t ioas_alignment(const struct iommufd_ioas *ioas);
+/* From now on entries are 4K.  -EINVAL, -EADDRINUSE: too late for that. */
+int ioas_disable_large_pages(struct iommufd_ioas *ioas);
 /* Pins held for HWPTs that are all gone are given up. */
 void ioas_unpin_unused(struct iommufd_ioas *ioas);
 
@@ -147,6 +154,9 @@ void ioas_unpin_unused(struct iommufd_ioas *ioas);
 #define IOAS_MAX_RESERVED 2
 size_t ioas_reserved(const struct iommufd_ioas *ioas, enum ioas_joiner joiner,
 		     struct iommu_iova_range *ret);
+/* What lies between those: one more at most. */
+size_t ioas_usable(const struct iommufd_ioas *ioas,
+		   struct iommu_iova_range *ret);
 /* -EINVAL, -EOVERFLOW, -EEXIST */
 int ioas_check_iova(const struct iommufd_ioas *ioas, uint64_t iova,
 		    uint64_t length);
@@ -161,6 +171,30 @@ int iommufd_ioas_map_file(struct iommufd_cmd *cmd);
 int iommufd_ioas_copy(struct iommufd_cmd *cmd);
 int iommufd_ioas_unmap(struct iommufd_cmd *cmd);
 void ioas_area_free(struct sv_area *area);
+/* The calls' inner parts; @flags: IOMMU_IOAS_MAP_*. */
+int ioas_map_user(struct iommufd_ioas *ioas, uint32_t flags, uint64_t va,
+		  uint64_t length, uint64_t *iova);
+/*
+ * -ENOENT: an area would be cut; those before it are gone, and counted.
+ * Nothing there is 0 bytes.  -EINVAL, -EOVERFLOW
+ */
+int ioas_unmap_span(struct iommufd_ioas *ioas, uint64_t iova, uint64_t length,
+		    uint64_t *ret_unmapped);
+int ioas_unmap_all(struct iommufd_ioas *ioas, uint64_t *ret_unmapped);
+/* The part of @src that is in [iova, last], to be mapped from @at on. */
+struct sv_area *ioas_piece_of(const struct sv_area *src, uint64_t iova,
+			      uint64_t last, uint64_t at, unsigned int prot);
+
+/* --- VFIO's container calls on /dev/iommu: iommufd_compat.c --- */
+
+/* -ENOTTY: not one of them. */
+long iommufd_compat_ioctl(struct iommufd_ctx *ctx, unsigned long request,
+			  void *arg);
+/* The IOAS they mean, made if there is none. */
+int iommufd_compat_ioas(struct iommufd_ctx *ctx, struct iommufd_ioas **ret);
+/* So that an area may end at @iova; no area there: nothing to do.
+ * -EINVAL, -ENOMEM */
+int ioas_cut(struct iommufd_ioas *ioas, uint64_t iova);
 
 /* --- HWPT --- */
 
@@ -221,6 +255,12 @@ void dirty_table_clear(struct dirty_table *t);
 /* List read-locked: the entry of @iova was written. */
 void dirty_mark(const struct iommufd_hwpt *hwpt, const struct sv_area *area,
 		uint64_t iova);
+
+/* --- what only nested page tables need: fault.c --- */
+
+int iommufd_fault_alloc(struct iommufd_cmd *cmd);
+void iommufd_fault_free(struct iommufd_ctx *ctx, struct iommufd_object *obj);
+int iommufd_hwpt_invalidate(struct iommufd_cmd *cmd);
 
 /* --- devices: iommufd_device.c --- */
 

@@ -187,6 +187,48 @@ int sv_iommufd_bind(int iommufd, struct sv_device *dev, uint32_t *ret_devid)
 	return err;
 }
 
+int sv_iommufd_compat_file(int fd, struct sv_file **ret)
+{
+	struct iommufd_ioas *ioas;
+	struct iommufd_ctx *ctx;
+	struct sv_file *f;
+	int err = file_of(fd, &f);
+
+	if (err)
+		return err;
+	ctx = iommufd_ctx_of(f);
+	pthread_mutex_lock(&ctx->lock);
+	err = iommufd_compat_ioas(ctx, &ioas);
+	pthread_mutex_unlock(&ctx->lock);
+	if (err)
+		sv_file_put(f);
+	else
+		*ret = f;
+	return err;
+}
+
+int sv_iommufd_compat_bind(struct sv_file *f, struct sv_device *dev)
+{
+	struct iommufd_ctx *ctx = iommufd_ctx_of(f);
+	uint32_t id;
+	int err;
+
+	pthread_mutex_lock(&binding_lock);
+	err = bind_locked(sv_file_ref(f), dev, &id);
+	pthread_mutex_unlock(&binding_lock);
+	if (err) {
+		sv_file_put(f);
+		return err;
+	}
+	pthread_mutex_lock(&ctx->lock);
+	id = ctx->compat_ioas ? ctx->compat_ioas->obj.id : 0;
+	pthread_mutex_unlock(&ctx->lock);
+	err = id ? sv_iommufd_attach(dev, &id) : -ENODEV;
+	if (err)
+		sv_iommufd_unbind(dev);
+	return err;
+}
+
 /* What an attachment holds is given up; it is no longer the device's. */
 static void release_attachment(struct iommufd_ctx *ctx,
 			       struct iommufd_attachment *at)
@@ -303,6 +345,7 @@ static int attach_device(struct iommufd_binding *b, uint32_t *pt_id)
 		break;
 	case IOMMUFD_DEVICE:
 	case IOMMUFD_ACCESS:
+	case IOMMUFD_FAULT:
 	default:
 		return -EINVAL;
 	}
@@ -387,10 +430,15 @@ static int zero_user(uint8_t *user, uint32_t len)
 int iommufd_get_hw_info(struct iommufd_cmd *cmd)
 {
 	struct iommu_hw_info *arg = &cmd->u.hw_info;
+	const uint8_t *reserved = arg->__reserved;
 	struct sv_device *dev;
 	int err;
 
-	if (arg->flags || arg->__reserved)
+	/* What 6.16 answers in was reserved before. */
+	if (sv_config()->kernel == SV_KERNEL_LATEST)
+		arg->out_max_pasid_log2 = 0;
+	if (arg->flags || arg->out_max_pasid_log2 || reserved[0] ||
+	    reserved[1] || reserved[2])
 		return -EOPNOTSUPP;
 	dev = iommufd_device_find(cmd->ctx, arg->dev_id);
 	if (!dev)

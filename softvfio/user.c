@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program's pointers, read and written by the kernel on our behalf: a bad
- * one is an error, not a signal.  Invariant: as with the kernel's copies, what
- * lies before the bad page may have been copied when -EFAULT is returned.
+ * The program: who it is, and its pointers, read and written by the kernel on
+ * our behalf: a bad one is an error, not a signal.  Invariant: as with the
+ * kernel's copies, what lies before the bad page may have been copied when
+ * -EFAULT is returned.
  * Threads: no state.
  */
 #include <errno.h>
@@ -46,4 +47,9 @@ int sv_copy_in(void *dst, const void *user, size_t len)
 int sv_copy_out(void *user, const void *src, size_t len)
 {
 	return copy(user, src, len);
+}
+
+int sv_privileged(void)
+{
+	return geteuid() == 0;
 }

@@ -163,7 +163,8 @@ struct iommu_hw_info {
 	__u32 data_len;
 	__aligned_u64 data_uptr;
 	__u32 out_data_type;
-	__u32 __reserved;
+	__u8 out_max_pasid_log2; /* 6.16 */
+	__u8 __reserved[3];
 	__aligned_u64 out_capabilities;
 };
 
@@ -188,6 +189,23 @@ struct iommu_hwpt_get_dirty_bitmap {
 	__aligned_u64 page_size;
 	__aligned_u64 data;
 };
+
+struct iommu_hwpt_invalidate {
+	__u32 size;
+	__u32 hwpt_id;
+	__aligned_u64 data_uptr;
+	__u32 data_type;
+	__u32 entry_len;
+	__u32 entry_num;
+	__u32 __reserved;
+};
+
+struct iommu_fault_alloc {
+	__u32 size;
+	__u32 flags;
+	__u32 out_fault_id;
+	__u32 out_fault_fd;
+};
 #endif /* _UAPI_IOMMUFD_H */
 
 static_assert(sizeof(struct iommu_ioas_map) == 40, "ABI");
@@ -196,6 +214,7 @@ static_assert(sizeof(struct iommu_ioas_unmap) == 24, "ABI");
 static_assert(sizeof(struct iommu_option) == 24, "ABI");
 static_assert(sizeof(struct iommu_hwpt_alloc) == 48, "ABI");
 static_assert(sizeof(struct iommu_hw_info) == 40, "ABI");
+static_assert(sizeof(struct iommu_hwpt_invalidate) == 32, "ABI");
 static_assert(sizeof(struct iommu_hwpt_get_dirty_bitmap) == 48, "ABI");
 
 #endif /* SPOOR_BASE_UAPI_IOMMUFD_H */

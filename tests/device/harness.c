@@ -67,7 +67,7 @@ int open_device(unsigned int index)
 	int fd;
 
 	assert_non_null(dev);
-	assert_int_equal(sv_device_open_group(dev, &f), 0);
+	assert_int_equal(sv_device_open_group(dev, NULL, &f), 0);
 	fd = sv_file_install(f, O_RDWR);
 	assert_true(fd >= 0);
 	sv_device_set_attachment(dev, attachment());

@@ -219,7 +219,7 @@ static void group_and_cdev_exclude_each_other(void **state)
 	assert_int_equal(nr_group_closes, 2);
 	assert_int_equal(nr_unbinds, unbinds);
 	assert_int_equal(bind_dev(cdev, 16, 0, iommufd()), 0);
-	assert_int_equal(sv_device_open_group(d, &f), -EBUSY);
+	assert_int_equal(sv_device_open_group(d, NULL, &f), -EBUSY);
 	close(cdev);
 	assert_int_equal(nr_unbinds, unbinds + 1);
 	assert_int_equal(nr_group_closes, 2);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/uapi_vfio.h"
 #include "softvfio/space_stats.h"
 
 #define IOVA  (16 * GIB)
@@ -500,11 +501,45 @@ static void only_capable_devices_track(void **state)
 	test_device_fini(&plain);
 }
 
+/* type1 v1 on /dev/iommu: a part of what was mapped may go. */
+static void cut_areas_keep_their_dirty_bits(void **state)
+{
+	struct world *w = world(state);
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.iova = IOVA + 4 * PAGE,
+		.size = 2 * PAGE,
+	};
+	struct iommu_vfio_ioas use = { .size = sizeof(use),
+				       .ioas_id = w->ioas,
+				       .op = IOMMU_VFIO_IOAS_SET };
+	uint8_t *va = test_memory(16 * PAGE, PAGE);
+
+	assert_int_equal(test_ioctl(w->fd, IOMMU_VFIO_IOAS, &use), 0);
+	assert_int_equal(
+		test_ioctl(w->fd, VFIO_SET_IOMMU, (void *)VFIO_TYPE1_IOMMU), 0);
+	test_map(w->fd, w->ioas, va, 16 * PAGE, IOVA);
+	touch(w, IOVA + PAGE);
+	touch(w, IOVA + 5 * PAGE);
+	touch(w, IOVA + 9 * PAGE);
+	assert_int_equal(test_ioctl(w->fd, VFIO_IOMMU_UNMAP_DMA, &unmap), 0);
+	assert_int_equal(unmap.size, 2 * PAGE);
+	assert_int_equal(read_dirty(w, CLEAR, IOVA, 4 * PAGE), 0);
+	assert_true(bit(w, 1));
+	assert_int_equal(count(w), 1);
+	touch(w, IOVA + 6 * PAGE);
+	assert_int_equal(read_dirty(w, CLEAR, IOVA + 6 * PAGE, 10 * PAGE), 0);
+	assert_true(bit(w, 0) && bit(w, 3));
+	assert_int_equal(count(w), 2);
+	munmap(va, 16 * PAGE);
+}
+
 int main(void)
 {
 #define T(name)	 cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TH(name) cmocka_unit_test_setup_teardown(name, setup_huge, teardown)
 	const struct CMUnitTest tests[] = {
+		T(cut_areas_keep_their_dirty_bits),
 		T(dirty_is_exact_for_every_size),
 		T(write_across_pages_marks_both),
 		T(reads_and_faults_mark_nothing),

@@ -180,6 +180,29 @@ static void cdev_and_group_keep_each_other_out(void **state)
 	close_all(2, g, iommufd);
 }
 
+/* Instead of a container: VFIO's calls on it mean an IOAS of its own. */
+static void a_group_may_be_put_into_an_iommufd(void **state)
+{
+	int iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	int g = group_open(DSA), dev;
+
+	(void)state;
+	assert_int_equal(set_container(g, iommufd), 0);
+	assert_int_equal(set_container(g, iommufd), -EINVAL);
+	assert_int_equal(map(iommufd, guest, PAGE, IOVA), 0);
+	dev = device(g, DSA);
+	assert_int_equal(softvfio_dma_write("dsa", IOVA, "y", 1), 0);
+	/* The device keeps what it needs of it, to its own end. */
+	assert_int_equal(ioctl(g, VFIO_GROUP_UNSET_CONTAINER), 0);
+	assert_int_equal(ioctl(g, VFIO_GROUP_UNSET_CONTAINER), -1);
+	assert_int_equal(errno, EINVAL);
+	close_all(1, iommufd);
+	assert_int_equal(softvfio_dma_write("dsa", IOVA, "z", 1), 0);
+	close_all(1, dev);
+	assert_int_equal(softvfio_dma_write("dsa", IOVA, "y", 1), -EFAULT);
+	close_all(1, g);
+}
+
 static int device_named(int g, const char *name)
 {
 	int fd = ioctl(g, VFIO_GROUP_GET_DEVICE_FD, name);
@@ -247,6 +270,7 @@ int main(void)
 		cmocka_unit_test(a_bad_mapping_keeps_an_iommu_backed_group_out),
 		cmocka_unit_test(set_container_tells_bad_descriptors_apart),
 		cmocka_unit_test(cdev_and_group_keep_each_other_out),
+		cmocka_unit_test(a_group_may_be_put_into_an_iommufd),
 		cmocka_unit_test(device_names_are_matched_as_linux_does),
 		cmocka_unit_test(
 			without_iommu_there_is_nothing_to_map_or_track),

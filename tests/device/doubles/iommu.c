@@ -90,6 +90,13 @@ int sv_iommufd_bind(int iommufd, struct sv_device *dev, uint32_t *ret_devid)
 	return 0;
 }
 
+int sv_iommufd_compat_bind(struct sv_file *f, struct sv_device *dev)
+{
+	(void)f;
+	dev->binding = dev;
+	return 0;
+}
+
 int sv_iommufd_attach(struct sv_device *dev, uint32_t *pt_id)
 {
 	if (fail_attach)
