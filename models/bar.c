@@ -50,8 +50,10 @@ void model_bar(const struct model *m, unsigned int bar, struct model_bar *ret)
 {
 	*ret = (struct model_bar){ .fd = -1 };
 	if (bar == 0)
-		ret->size = MODEL_REGS_LEN;
-	else if (bar == MODEL_MEM_BAR && m->ops->mem_bar_len)
+		ret->size = m->ops->regs_bar_len ? m->ops->regs_bar_len
+						 : MODEL_REGS_LEN;
+	else if (bar == MODEL_MEM_BAR && m->ops->mem_bar_len &&
+		 !m->ops->mem_private)
 		*ret = (struct model_bar){ .size = m->ops->mem_bar_len,
 					   .memory = true,
 					   .fd = m->mem_fd };
@@ -84,6 +86,8 @@ ssize_t model_bar_read(struct model *m, unsigned int bar, uint64_t offset,
 	if (m->level == MODEL_STOPPED) {
 		model_count(&m->counters.violations, 1);
 		memset(buf, 0xff, len);
+	} else if (bar == 0 && m->ops->mmio_read) {
+		m->ops->mmio_read(m, offset, buf, len);
 	} else if (bar == 0) {
 		memcpy(buf, m->regs + offset, len);
 	} else {
@@ -142,6 +146,10 @@ static int write_regs(struct model *m, uint64_t offset, const void *buf,
 		model_count(&m->counters.violations, 1);
 		return 0;
 	}
+	if (m->ops->mmio_write) {
+		m->ops->mmio_write(m, offset, buf, len);
+		reg = end;
+	}
 	for (; reg < end; reg++) {
 		if (reg->kind == MODEL_REG_RO || !overlaps(reg, offset, len))
 			continue;
@@ -196,7 +204,8 @@ ssize_t model_bar_write(struct model *m, unsigned int bar, uint64_t offset,
 static bool inside_mem(const struct model *m, unsigned int bar, uint64_t offset,
 		       size_t len)
 {
-	return bar == MODEL_MEM_BAR && offset <= m->ops->mem_bar_len &&
+	return bar == MODEL_MEM_BAR && !m->ops->mem_private &&
+	       offset <= m->ops->mem_bar_len &&
 	       len <= m->ops->mem_bar_len - offset;
 }
 

@@ -16,7 +16,8 @@
 #include "models/model_priv.h"
 
 static const struct model_ops *const kinds[] = { &model_nic, &model_dsa,
-						 &model_mdev, &model_plain };
+						 &model_mdev, &model_plain,
+						 &model_edu };
 
 static const struct model_ops *find_kind(const char *name)
 {
@@ -204,6 +205,11 @@ unsigned int model_nr_vectors(const struct model *m)
 uint16_t model_pci_device_id(const struct model *m)
 {
 	return m->ops->device_id;
+}
+
+uint16_t model_pci_vendor_id(const struct model *m)
+{
+	return m->ops->vendor_id ? m->ops->vendor_id : MODEL_VENDOR;
 }
 
 static uint64_t count_of(const _Atomic(uint64_t) *counter)

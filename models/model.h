@@ -60,7 +60,7 @@ struct model_log_config {
 
 struct model_config {
 	char name[MODEL_NAME_MAX];
-	char model[16]; /* "nic", "dsa", "mdev", "plain" */
+	char model[16]; /* "nic", "dsa", "mdev", "plain", "edu" */
 	unsigned int index; /* number of the device: upper bits of its stamps */
 	bool p2p_stops_all;
 	bool pre_copy;
@@ -68,6 +68,8 @@ struct model_config {
 	uint64_t stop_ms; /* to stop takes so long, at work meanwhile */
 	struct model_log_config log;
 	char udp[64]; /* nic: "127.0.0.1:9000", port 0: kernel's choice */
+	uint64_t dma_us; /* edu: one DMA takes so long */
+	uint32_t dma_bits; /* edu: addresses are cut to these; 0: 28 */
 	/* pinning: sizes are the guest driver's business, not the device's */
 	enum model_pin_dirty pin_dirty;
 	bool read_pins_clean;
@@ -125,6 +127,7 @@ const struct model_config *model_config(const struct model *m);
 void model_bar(const struct model *m, unsigned int bar, struct model_bar *ret);
 unsigned int model_nr_vectors(const struct model *m); /* MSI-X */
 uint16_t model_pci_device_id(const struct model *m);
+uint16_t model_pci_vendor_id(const struct model *m);
 
 /* Registers and doorbells.  Short accesses past the end are cut. */
 ssize_t model_bar_read(struct model *m, unsigned int bar, uint64_t offset,

@@ -31,8 +31,9 @@
 #include "models/model.h"
 
 #define MODEL_PAGE	 4096u
-#define MODEL_REGS_LEN	 4096u /* BAR0 of every model */
+#define MODEL_REGS_LEN	 4096u /* of BAR0, as much as has registers */
 #define MODEL_MEM_BAR	 2u
+#define MODEL_VENDOR	 0x1d55u
 /* Stamps: index + 1 in the upper 16 bits, of which truth.c uses the top 4. */
 #define MODEL_INDEX_MAX	 4094u
 #define MODEL_SEQ_MASK	 ((UINT64_C(1) << 48) - 1)
@@ -69,9 +70,12 @@ struct model_cursor {
 struct model_ops {
 	const char *name;
 	uint32_t magic; /* at offset 0 of BAR0 */
+	uint16_t vendor_id; /* 0: MODEL_VENDOR */
 	uint16_t device_id;
 	unsigned int nr_vectors;
+	uint64_t regs_bar_len; /* BAR0, 0: MODEL_REGS_LEN */
 	uint64_t mem_bar_len; /* BAR2, 0: none */
+	bool mem_private; /* it is the device's own, and no BAR */
 	bool migrates; /* else no state stream and no log */
 	size_t priv_size;
 	const struct model_reg *regs;
@@ -92,6 +96,14 @@ struct model_ops {
 	 * failure the register keeps @old.
 	 */
 	int (*written)(struct model *m, unsigned int offset, uint64_t old);
+	/*
+	 * For devices that look at an access as a whole, instead of the
+	 * table's kinds and written(): under lock, by any thread.
+	 */
+	void (*mmio_read)(struct model *m, uint64_t offset, void *buf,
+			  size_t len);
+	void (*mmio_write)(struct model *m, uint64_t offset, const void *buf,
+			   size_t len);
 	/* One bounded step, by the worker, no lock held. */
 	enum model_work (*work)(struct model *m);
 	/* Worker parked: leaving STOPPED, which may fail; entering it. */
@@ -148,6 +160,7 @@ struct model {
 	bool pause, parked, sleeping, kicked, quit;
 	int wake_fd; /* eventfd */
 	int wait_fd; /* the device's own, or -1: worker only, or parked */
+	uint64_t wake_ns; /* sleep no longer, CLOCK_MONOTONIC; 0: any; same */
 	pthread_t worker;
 	uint8_t regs[MODEL_REGS_LEN];
 	void *priv;
@@ -178,7 +191,8 @@ struct model {
 	} counters;
 };
 
-extern const struct model_ops model_nic, model_dsa, model_mdev, model_plain;
+extern const struct model_ops model_nic, model_dsa, model_mdev, model_plain,
+	model_edu;
 
 /* errmsg.c: return -err with a text. */
 int model_fail(int err, const char *fmt, ...)
@@ -209,6 +223,7 @@ void model_unpause(struct model *m);
 void model_kick(struct model *m);
 bool model_level_quiet(const struct model *m, int level);
 void model_spin_ns(uint64_t ns);
+uint64_t model_now_ns(void); /* CLOCK_MONOTONIC */
 
 /* bar.c; registers by offset, under lock (or worker parked) */
 uint32_t model_reg32(const struct model *m, unsigned int offset);

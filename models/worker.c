@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A device's one thread, and how it is stopped.  It does bounded steps of
- * work, and between two of them sleeps, without a timer, until kicked or until
- * the device's own descriptor is readable.
+ * work, and between two of them sleeps until kicked, until the device's own
+ * descriptor is readable, or until the time that the device has named.
  *
  * Invariant: while it is parked no step runs, and it stays parked as long as
  * it is paused or the level lets the device do nothing.
@@ -35,6 +35,27 @@ void model_kick(struct model *m)
 	(void)!write(m->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
 }
 
+uint64_t model_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static const struct timespec *until_wake(const struct model *m,
+					 struct timespec *left)
+{
+	uint64_t now = model_now_ns(), ns;
+
+	if (!m->wake_ns)
+		return NULL;
+	ns = m->wake_ns > now ? m->wake_ns - now : 0;
+	left->tv_sec = (time_t)(ns / 1000000000u);
+	left->tv_nsec = (long)(ns % 1000000000u);
+	return left;
+}
+
 /* Under lock.  A kick that came before is never slept through. */
 static void worker_sleep(struct model *m)
 {
@@ -42,13 +63,14 @@ static void worker_sleep(struct model *m)
 		{ .fd = m->wake_fd, .events = POLLIN },
 		{ .fd = m->wait_fd, .events = POLLIN },
 	};
+	struct timespec left;
 	uint64_t count;
 
 	if (m->kicked)
 		return;
 	m->sleeping = true;
 	pthread_mutex_unlock(&m->lock);
-	poll(fds, 2, -1);
+	ppoll(fds, 2, until_wake(m, &left), NULL);
 	pthread_mutex_lock(&m->lock);
 	m->sleeping = false;
 	/* Kicks are written under lock: none can follow this read unseen. */
@@ -145,15 +167,11 @@ void model_unpause(struct model *m)
 
 void model_spin_ns(uint64_t ns)
 {
-	struct timespec now;
-	uint64_t start = 0, t;
+	uint64_t start;
 
 	if (!ns)
 		return;
-	do {
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		t = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-		if (!start)
-			start = t;
-	} while (t - start < ns);
+	start = model_now_ns();
+	while (model_now_ns() - start < ns)
+		;
 }

@@ -74,6 +74,8 @@ static const struct sv_key sv_keys[] = {
 	SV_BOOL("iommu_dirty", iommu_dirty),
 	SV_NUMBER("iommu_page", iommu_page),
 	SV_STRING("udp", model.udp),
+	SV_NUMBER("dma_us", model.dma_us),
+	SV_NUMBER("dma_bits", model.dma_bits),
 	SV_BOOL("log", model.log.present),
 	SV_NUMBER("log_min_page", model.log.min_page),
 	SV_NUMBER("log_max_page", model.log.max_page),

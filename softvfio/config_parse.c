@@ -168,6 +168,8 @@ static void set_defaults(struct sv_config_device *dev, unsigned int nr)
 		.iommu_page = 4096,
 		.model = {
 			.state_size = 65536,
+			.dma_us = 1000,
+			.dma_bits = 28,
 			.log = {
 				.min_page = 4096,
 				.max_page = 16u << 20,

@@ -8,8 +8,7 @@
 
 #include <stdint.h>
 
-#define SV_PCI_VENDOR 0x1d55u
-
+uint16_t sv_pci_vendor_id(const char *model);
 /* 0: no such model (opening the device then says so). */
 uint16_t sv_pci_device_id(const char *model);
 /* Class, subclass, programming interface. */

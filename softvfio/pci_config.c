@@ -19,8 +19,8 @@
 #include <linux/pci_regs.h>
 
 #include "base/cleanup.h"
+#include "softvfio/ids.h"
 
-#define VENDOR	     0x1d55u
 #define PM_CAP	     0x40u
 #define MSI_CAP	     0x40u /* a conventional device: no PM */
 #define MSIX_CAP     0x50u
@@ -179,17 +179,17 @@ void sv_config_init(struct sv_device_state *st)
 
 	memset(b, 0, sizeof(c->bytes));
 	memset(c->writable, 0, sizeof(c->writable));
-	put16(b, PCI_VENDOR_ID, VENDOR);
+	put16(b, PCI_VENDOR_ID, model_pci_vendor_id(sv_model(st->dev)));
 	put16(b, PCI_DEVICE_ID, model_pci_device_id(sv_model(st->dev)));
-	put16(b, PCI_SUBSYSTEM_VENDOR_ID, VENDOR);
+	put16(b, PCI_SUBSYSTEM_VENDOR_ID,
+	      model_pci_vendor_id(sv_model(st->dev)));
 	put16(b, PCI_SUBSYSTEM_ID, model_pci_device_id(sv_model(st->dev)));
 	/* Enabling the device, as the driver does at open, turns memory on. */
 	put16(b, PCI_COMMAND, PCI_COMMAND_MEMORY);
 	put16(c->writable, PCI_COMMAND,
 	      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
 		      PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE);
-	/* Network controller, or processing accelerator. */
-	b[PCI_CLASS_DEVICE + 1] = !strcmp(model, "nic") ? 0x02 : 0x12;
+	put16(b, PCI_CLASS_DEVICE, sv_pci_class(model) >> 8);
 	c->writable[PCI_CACHE_LINE_SIZE] = 0xff;
 	c->writable[PCI_LATENCY_TIMER] = 0xff;
 	c->writable[PCI_INTERRUPT_LINE] = 0xff;

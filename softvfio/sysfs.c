@@ -206,7 +206,8 @@ static void add_pci_files(struct builder *b, const struct sv_config_device *dev,
 					    "broken_parity_status" };
 	char text[64];
 
-	snprintf(text, sizeof(text), "0x%04x\n", SV_PCI_VENDOR);
+	snprintf(text, sizeof(text), "0x%04x\n",
+		 sv_pci_vendor_id(dev->model.model));
 	add_file(b, text, "sys/devices/%s/vendor", dir);
 	add_file(b, text, "sys/devices/%s/subsystem_vendor", dir);
 	snprintf(text, sizeof(text), "0x%04x\n",

@@ -157,6 +157,12 @@ unsigned int model_nr_vectors(const struct model *m)
 	return 4;
 }
 
+uint16_t model_pci_vendor_id(const struct model *m)
+{
+	(void)m;
+	return 0x1d55;
+}
+
 uint16_t model_pci_device_id(const struct model *m)
 {
 	return (uint16_t)(0x1000 + m->config.index);
