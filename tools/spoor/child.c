@@ -2,7 +2,6 @@
 /*
  * The machine's process: orders, notes, beginning and end.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,6 +15,7 @@
 
 #include "child.h"
 #include "lines.h"
+#include "softvfio_door.h"
 
 /* How long an orderly end may take once the parent is gone. */
 #define LAST_WORDS_S 5u
@@ -40,11 +40,9 @@ void child_tell_failed(struct child *c, int exit_code, const char *error)
 /* What devices say, e.g. a port that the kernel chose. */
 static void pass_on_notes(struct child *c)
 {
-	char *(*next)(void);
 	char *text;
 
-	*(void **)&next = dlsym(RTLD_DEFAULT, "softvfio_next_note");
-	while (next && (text = next())) {
+	while ((text = door_next_note())) {
 		child_tell(c, json_pack("{s:s, s:s, s:s, s:s}", "event", "note",
 					"level", "info", "text", text, "side",
 					c->side));

@@ -5,7 +5,6 @@
  *
  * Threads: called from the thread that migrates.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +12,7 @@
 
 #include "guest.h"
 #include "machine.h"
-#include "softvfio/softvfio.h"
+#include "softvfio_door.h"
 
 /* More are lost all the same: as many say enough. */
 #define LOST_MAX 65536u
@@ -105,19 +104,15 @@ static size_t merge(const struct softvfio_lost *pages, size_t nr,
 static int hook_verify(void *opaque, struct spoor_lost **ret_lost,
 		       size_t *ret_nr)
 {
-	long (*check)(struct softvfio_lost * ret, size_t cap);
-	int (*nr_devices)(void);
 	struct softvfio_lost *pages;
 	struct spoor_lost *lost;
 	long nr;
 
 	(void)opaque;
-	*(void **)&check = dlsym(RTLD_DEFAULT, "softvfio_truth_check");
-	*(void **)&nr_devices = dlsym(RTLD_DEFAULT, "softvfio_nr_devices");
 	/* Linked in but without devices it knows nothing. */
-	if (!check || !nr_devices || !nr_devices())
+	if (!door_nr_devices())
 		return 0;
-	nr = check(NULL, 0);
+	nr = door_truth_check(NULL, 0);
 	if (nr <= 0)
 		return (int)nr;
 	if (nr > (long)LOST_MAX)
@@ -129,7 +124,7 @@ static int hook_verify(void *opaque, struct spoor_lost **ret_lost,
 		free(lost);
 		return -ENOMEM;
 	}
-	check(pages, (size_t)nr);
+	door_truth_check(pages, (size_t)nr);
 	qsort(pages, (size_t)nr, sizeof(*pages), by_address);
 	*ret_nr = merge(pages, (size_t)nr, lost);
 	*ret_lost = lost;

@@ -2,7 +2,6 @@
 /*
  * Starting a machine's process, talking to it, ending it.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -20,6 +19,7 @@
 #include "cmd.h"
 #include "output.h"
 #include "side.h"
+#include "softvfio_door.h"
 #include "softvfio_env.h"
 
 /* Where the child finds its ends. */
@@ -48,19 +48,19 @@ static bool names(const char *entry, const char *name)
 	return !strncmp(entry, name, len) && entry[len] == '=';
 }
 
-/* A sanitizer's build has softvfio linked in, in the right order. */
-static bool linked_in(void)
-{
-	return dlsym(RTLD_DEFAULT, "softvfio_nr_devices") != NULL;
-}
-
 static int preload_of(struct child_env *e)
 {
 	char library[4096];
 	const char *have = getenv("LD_PRELOAD");
 
-	if (linked_in())
+	/* A sanitizer's build has it linked in, in the right order. */
+	if (door_is_there())
 		return 0;
+	if (!door_can_open()) {
+		output_complain("a statically linked command has no software "
+				"devices: this machine file names models");
+		return EXIT_MISSING;
+	}
 	if (softvfio_find_library(library, sizeof(library))) {
 		output_complain("libsoftvfio.so is neither beside the "
 				"command nor in ../lib");
@@ -84,6 +84,7 @@ static int make_env(struct child_env *e, const struct machine_file *mf)
 	bool soft = mf && machine_has_models(mf);
 	size_t nr = 0, n = 0;
 	char *text = NULL;
+	int r;
 
 	while (environ[nr])
 		nr++;
@@ -92,7 +93,8 @@ static int make_env(struct child_env *e, const struct machine_file *mf)
 		return EXIT_FAILED;
 	for (size_t i = 0; i < nr; i++)
 		if (!names(environ[i], "SOFTVFIO_CONFIG") &&
-		    !(soft && !linked_in() && names(environ[i], "LD_PRELOAD")))
+		    !(soft && !door_is_there() &&
+		      names(environ[i], "LD_PRELOAD")))
 			e->list[n++] = environ[i];
 	if (!soft)
 		return 0;
@@ -100,8 +102,9 @@ static int make_env(struct child_env *e, const struct machine_file *mf)
 	if (!text || asprintf(&e->config, "SOFTVFIO_CONFIG=%s", text) < 0)
 		e->config = NULL;
 	free(text);
-	if (!e->config || preload_of(e))
-		return EXIT_FAILED;
+	r = e->config ? preload_of(e) : EXIT_FAILED;
+	if (r)
+		return r;
 	e->list[n++] = e->config;
 	if (e->preload)
 		e->list[n] = e->preload;
@@ -246,8 +249,12 @@ int side_spawn(struct side *s, const char *name, const char *verb,
 		r = EXIT_MISSING;
 		goto end;
 	}
-	if (!a || !sets || make_env(&env, mf))
+	if (!a || !sets)
 		goto end;
+	r = make_env(&env, mf);
+	if (r)
+		goto end;
+	r = EXIT_FAILED;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		goto end;
 	pair[0] = move_up(pair[0]);
