@@ -25,6 +25,7 @@ TRACKERS = {
     "c-nic-and-untracked-after-bulk": {"nic0": "device"},
     "c-nic-and-untracked-before-bulk": {"nic0": "device"},
     "cpu-only": {},
+    "edu": {"edu0": "device", "edu1": "device"},
     "iommu": {"nic0": "iommu", "dsa0": "iommu"},
     "mixed": {"nic0": "device", "mdev0": "pinned"},
     "one-container": {"nic0": "all", "mdev0": "all"},

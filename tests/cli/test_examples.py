@@ -210,6 +210,46 @@ def test_cpu_only(run):
     assert run("cpu-only").result()["verified"]
 
 
+@pytest.mark.parametrize("backend", ["iommufd", "type1"])
+def test_edu(run, spoor, machine, backend):
+    """QEMU's device: what its guest driver writes, its log tells."""
+    if backend == "iommufd":
+        r = run("edu")
+        moved(r)
+        for name in ("edu0", "edu1"):
+            exact(r, name)
+            assert counters(r, name)["faults"] == 0
+    else:
+        m = example("edu")
+        m["spaces"][0]["backend"] = backend
+        r = spoor("migrate", "--json", machine(base=m))
+        moved(r)
+    assert {d["tracker"] for d in devices(r).values()} == {"device"}
+    assert "PRE_COPY" in states(r, "edu0")
+
+
+def test_edu_dma_in_flight_is_done_at_the_destination(run, machine, spoor):
+    """Each DMA takes as long as QEMU's: one is always in flight."""
+    m = example("edu")
+    for d in m["devices"]:
+        d["dma_us"] = 100000
+    r = spoor("migrate", "--json", machine(base=m))
+    d = moved(r)
+    # Done once more as a whole, not lost: no driver waits in vain.
+    assert all(x["service_gap_ms"] < 300 for x in d.values())
+
+
+def test_edu_has_its_set_where_it_reaches(spoor, machine):
+    m = example("edu")
+    m["memory"] = [{"iova": "0x100000000", "size": "32M"}]
+    r = spoor("migrate", "--json", machine(base=m))
+    assert r.code == 2 and "dma_bits" in r.result()["error"]
+    for d in m["devices"]:
+        d["dma_bits"] = 40
+    r = spoor("migrate", "--json", machine(base=m))
+    moved(r)
+
+
 def test_failed_reports_are_survived(spoor, machine):
     m = example("b-nic-only")
     m["devices"][0]["tracker"] = {"fail_after": 2}

@@ -114,8 +114,8 @@ void child_run_opts(struct child *c, struct spoor_run_opts *ret)
 		.downtime_ns = p->downtime_ms * 1000000u,
 		.strict_downtime = p->strict_downtime,
 		.max_rounds = (unsigned int)p->max_rounds,
-		/* Drivers store to memory too: no machine is without. */
-		.no_cpu = !c->mf->nr_writers && !machine_has_models(c->mf),
+		/* Drivers store to memory too. */
+		.no_cpu = !c->m.guest || !c->m.guest->nr_tasks,
 		.event = child_event,
 		.event_opaque = c,
 	};

@@ -238,16 +238,17 @@ static int start_task(struct guest *g, guest_task_fn run, size_t index)
 static int start_tasks(struct guest *g)
 {
 	static const guest_task_fn drivers[] = {
-		[MF_NIC] = guest_nic_run,
-		[MF_DSA] = guest_dsa_run,
-		[MF_MDEV] = guest_mdev_run,
-		[MF_PLAIN] = guest_plain_run,
+		[MF_NIC] = guest_nic_run,   [MF_DSA] = guest_dsa_run,
+		[MF_MDEV] = guest_mdev_run, [MF_PLAIN] = guest_plain_run,
+		[MF_EDU] = guest_edu_run,
 	};
 	const struct machine_file *mf = g->m->mf;
 	int r = 0;
 
 	for (size_t i = 0; i < mf->nr_devices && !r; i++)
-		if (mf->devices[i].model != MF_NO_MODEL)
+		if (mf_driven_as_edu(&mf->devices[i]))
+			r = start_task(g, guest_edu_run, i);
+		else if (mf->devices[i].model != MF_NO_MODEL)
 			r = start_task(g, drivers[mf->devices[i].model], i);
 	for (size_t i = 0; i < mf->nr_writers && !r; i++)
 		r = start_task(g, guest_cpu_run, i);

@@ -115,6 +115,7 @@ void guest_nic_run(struct guest_task *t);
 void guest_dsa_run(struct guest_task *t);
 void guest_mdev_run(struct guest_task *t);
 void guest_plain_run(struct guest_task *t);
+void guest_edu_run(struct guest_task *t);
 void guest_cpu_run(struct guest_task *t);
 
 uint64_t guest_now(void);

@@ -21,8 +21,24 @@ struct room {
 	struct jp_error *error;
 };
 
+/* Where in region @i the next area of @len goes, if all of it is reached. */
+static bool fits(const struct room *room, size_t i, uint64_t len,
+		 unsigned int bits, uint64_t *ret)
+{
+	const struct mf_region *r = &room->mf->memory[i];
+	uint64_t last;
+
+	if (r->readonly || room->left[i] < len)
+		return false;
+	*ret = r->iova + room->left[i] - len;
+	if (r->contents == MF_CONTENTS_NONE)
+		*ret = r->iova + r->size - room->left[i];
+	last = *ret + (len - 1);
+	return bits >= 64 || !(last >> bits);
+}
+
 static int take(struct room *room, struct layout_area *ret, uint64_t len,
-		const char *key)
+		unsigned int bits, const char *key)
 {
 	const struct machine_file *mf = room->mf;
 
@@ -34,35 +50,36 @@ static int take(struct room *room, struct layout_area *ret, uint64_t len,
 
 		for (size_t i = 0; i < mf->nr_memory; i++) {
 			const struct mf_region *r = &mf->memory[i];
+			uint64_t iova;
 
-			if (r->contents != c || r->readonly ||
-			    room->left[i] < len)
+			if (r->contents != c ||
+			    !fits(room, i, len, bits, &iova))
 				continue;
-			if (best == mf->nr_memory ||
-			    r->iova < mf->memory[best].iova)
-				best = i;
+			if (best < mf->nr_memory &&
+			    mf->memory[best].iova < r->iova)
+				continue;
+			best = i;
+			ret->iova = iova;
 		}
 		if (best == mf->nr_memory)
 			continue;
-		ret->iova = mf->memory[best].iova;
-		if (c == MF_CONTENTS_NONE)
-			ret->iova += mf->memory[best].size - room->left[best];
-		else
-			ret->iova += room->left[best] - len;
 		room->left[best] -= len;
 		ret->len = len;
 		return 0;
 	}
 	return jp_error_set(room->error,
 			    "%s: %s: no region of memory has %" PRIu64
-			    " bytes left for it",
-			    mf->path, key, len);
+			    " bytes left for it%s",
+			    mf->path, key, len,
+			    bits < 64 ? " where the device reaches (dma_bits)"
+				      : "");
 }
 
 struct wish {
 	struct layout_area *area;
 	uint64_t len;
 	const char *key;
+	unsigned int bits; /* of addresses, 0: any */
 };
 
 static int take_all(struct room *room, const struct wish *wishes, size_t nr,
@@ -74,7 +91,8 @@ static int take_all(struct room *room, const struct wish *wishes, size_t nr,
 
 		snprintf(key, sizeof(key), "%s[%zu].%s", list, index,
 			 wishes[i].key);
-		r = take(room, wishes[i].area, wishes[i].len, key);
+		r = take(room, wishes[i].area, wishes[i].len,
+			 wishes[i].bits ? wishes[i].bits : 64, key);
 		if (r)
 			return r;
 	}
@@ -85,20 +103,22 @@ static int take_all(struct room *room, const struct wish *wishes, size_t nr,
 static int place_driver(struct room *room, struct layout_device *l, size_t i)
 {
 	const struct mf_device *d = &room->mf->devices[i];
-	bool queues = d->model == MF_DSA || d->model == MF_MDEV;
+	bool edu = mf_driven_as_edu(d);
+	bool queues = d->model == MF_DSA || d->model == MF_MDEV || edu;
 	bool pins = d->model == MF_MDEV;
 	bool nic = d->model == MF_NIC;
 	const struct wish wishes[] = {
-		{ &l->control, MF_PAGE, "model" },
-		{ &l->rx, nic ? d->ring : 0, "ring" },
-		{ &l->tx, nic ? LAYOUT_NIC_TX_SLOTS * 2048u : 0, "ring" },
-		{ &l->descriptors, queues ? MF_PAGE : 0, "model" },
-		{ &l->completions, queues ? MF_PAGE : 0, "model" },
-		{ &l->read, pins ? d->pins.read : 0, "pins.read" },
-		{ &l->write, pins ? d->pins.write : 0, "pins.write" },
+		{ &l->control, MF_PAGE, "model", 0 },
+		{ &l->rx, nic ? d->ring : 0, "ring", 0 },
+		{ &l->tx, nic ? LAYOUT_NIC_TX_SLOTS * 2048u : 0, "ring", 0 },
+		{ &l->descriptors, queues ? MF_PAGE : 0, "model",
+		  edu ? (unsigned int)d->dma_bits : 0 },
+		{ &l->completions, queues && !edu ? MF_PAGE : 0, "model", 0 },
+		{ &l->read, pins ? d->pins.read : 0, "pins.read", 0 },
+		{ &l->write, pins ? d->pins.write : 0, "pins.write", 0 },
 	};
 
-	if (d->model == MF_NO_MODEL)
+	if (d->model == MF_NO_MODEL && !edu)
 		return 0;
 	return take_all(room, wishes, sizeof(wishes) / sizeof(wishes[0]),
 			"devices", i);
@@ -114,19 +134,22 @@ static int place_all(struct room *room, struct layout *l)
 	for (size_t i = 0; i < mf->nr_writers && !r; i++)
 		r = take_all(room,
 			     &(struct wish){ &l->writers[i].control, MF_PAGE,
-					     "set" },
+					     "set", 0 },
 			     1, "cpu.writers", i);
-	for (size_t i = 0; i < mf->nr_devices && !r; i++)
-		if (mf->devices[i].model != MF_MDEV)
-			r = take_all(room,
-				     &(struct wish){ &l->devices[i].set,
-						     mf->devices[i].work.set,
-						     "work.set" },
-				     1, "devices", i);
+	for (size_t i = 0; i < mf->nr_devices && !r; i++) {
+		const struct mf_device *d = &mf->devices[i];
+		struct wish set = { &l->devices[i].set, d->work.set, "work.set",
+				    0 };
+
+		if (mf_driven_as_edu(d))
+			set.bits = (unsigned int)d->dma_bits;
+		if (d->model != MF_MDEV)
+			r = take_all(room, &set, 1, "devices", i);
+	}
 	for (size_t i = 0; i < mf->nr_writers && !r; i++)
 		r = take_all(room,
 			     &(struct wish){ &l->writers[i].set,
-					     mf->writers[i].set, "set" },
+					     mf->writers[i].set, "set", 0 },
 			     1, "cpu.writers", i);
 	return r;
 }

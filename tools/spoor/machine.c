@@ -18,6 +18,7 @@
 #include "cmd.h"
 #include "layout.h"
 #include "machine.h"
+#include "models/edu_regs.h"
 
 /* VFIO_PCI_MSIX_IRQ_INDEX, VFIO_PCI_BAR2_REGION_INDEX */
 #define MSIX_INDEX 2u
@@ -104,6 +105,25 @@ static int enable_device(struct machine *m, size_t i)
 	return open_irq(m, i);
 }
 
+/* Of hardware the guest has one driver. */
+static int check_edu(struct machine *m, size_t i)
+{
+	uint16_t ids[2];
+	int r = spoor_device_region_read(m->devices[i], CONFIG_REGION, 0, ids,
+					 sizeof(ids));
+
+	if (r)
+		return machine_fail(m, 1, r, "%s: %s", m->mf->devices[i].name,
+				    spoor_errmsg());
+	if (le16toh(ids[0]) == EDU_VENDOR && le16toh(ids[1]) == EDU_DEVICE)
+		return 0;
+	return machine_fail(m, 1, -EINVAL,
+			    "%s: has \"work\", but is %04x:%04x: of hardware "
+			    "the guest can drive an edu (%04x:%04x) only",
+			    m->mf->devices[i].name, le16toh(ids[0]),
+			    le16toh(ids[1]), EDU_VENDOR, EDU_DEVICE);
+}
+
 static int open_device(struct machine *m, size_t i)
 {
 	const struct mf_device *d = &m->mf->devices[i];
@@ -136,7 +156,10 @@ static int open_device(struct machine *m, size_t i)
 	if (r)
 		return machine_fail(m, missing_or_failed(m, r), r, "%s: %s",
 				    d->name, spoor_errmsg());
-	return d->model == MF_NO_MODEL ? 0 : enable_device(m, i);
+	r = d->model == MF_NO_MODEL && d->work.present ? check_edu(m, i) : 0;
+	if (r || (d->model == MF_NO_MODEL && !d->work.present))
+		return r;
+	return enable_device(m, i);
 }
 
 /* Memory, and in a space with "p2p" the BARs of other devices. */

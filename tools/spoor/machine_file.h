@@ -55,6 +55,7 @@ enum mf_model {
 	MF_DSA,
 	MF_MDEV,
 	MF_PLAIN,
+	MF_EDU,
 	MF_NO_MODEL, /* hardware */
 };
 
@@ -114,6 +115,7 @@ struct mf_device {
 	struct mf_work work;
 	struct mf_pins pins;
 	uint64_t ring;
+	uint64_t dma_us, dma_bits; /* edu */
 	unsigned int faults;
 	char address[64];
 	uint64_t group;
@@ -181,6 +183,8 @@ int machine_check_policy(const struct machine_file *mf, struct jp_error *error);
 bool machine_has_models(const struct machine_file *mf);
 
 const char *mf_model_name(unsigned int model);
+/* Does the guest drive it as an edu?  Hardware that has work: no other can. */
+bool mf_driven_as_edu(const struct mf_device *d);
 
 /* Tables of machine_keys.c: fill one part from its JSON. */
 int mf_read_region(const struct jp *at, struct mf_region *ret);

@@ -20,7 +20,9 @@
 
 static const char *const fills[] = { "zero", "random", NULL };
 static const char *const backends[] = { "iommufd", "type1", NULL };
-static const char *const models[] = { "nic", "dsa", "mdev", "plain", NULL };
+static const char *const models[] = {
+	"nic", "dsa", "mdev", "plain", "edu", NULL
+};
 static const char *const migrations[] = { "stop-copy", "p2p", "pre-copy",
 					  NULL };
 static const char *const p2p_stops[] = { "peer", "all", NULL };
@@ -32,6 +34,12 @@ static const char *const faults[] = { "mark-before-data", NULL };
 const char *mf_model_name(unsigned int model)
 {
 	return model < MF_NO_MODEL ? models[model] : "hardware";
+}
+
+bool mf_driven_as_edu(const struct mf_device *d)
+{
+	return d->model == MF_EDU ||
+	       (d->model == MF_NO_MODEL && d->work.present);
 }
 
 static const struct jp_field contents_fields[] = {
@@ -281,6 +289,9 @@ static const struct jp_field device_fields[] = {
 	FIELD(mf_device, pins, "pins", read_pins),
 	FIELD(mf_device, ring, "ring", jp_read_size, .min = MF_PAGE,
 	      .max = 1ull << 30, .multiple = MF_PAGE),
+	FIELD(mf_device, dma_us, "dma_us", jp_read_number, .max = 10000000),
+	FIELD(mf_device, dma_bits, "dma_bits", jp_read_number, .min = 20,
+	      .max = 64),
 	FIELD(mf_device, faults, "faults", jp_read_word_set, .words = faults),
 	FIELD(mf_device, address, "address", jp_read_text, .cap = 64),
 	FIELD(mf_device, group, "group", jp_read_number, .max = 65535),
@@ -314,7 +325,10 @@ static int device_keys_fit(const struct jp *at, const struct mf_device *d)
 		{ "udp", 1u << MF_NIC },
 		{ "clients", 1u << MF_NIC },
 		{ "ring", 1u << MF_NIC },
-		{ "work", 1u << MF_DSA | 1u << MF_MDEV | 1u << MF_PLAIN },
+		{ "work", 1u << MF_DSA | 1u << MF_MDEV | 1u << MF_PLAIN |
+				  1u << MF_EDU | 1u << MF_NO_MODEL },
+		{ "dma_us", 1u << MF_EDU },
+		{ "dma_bits", 1u << MF_EDU | 1u << MF_NO_MODEL },
 		{ "pins", 1u << MF_MDEV | 1u << MF_NIC },
 		{ "tracker", (1u << MF_NO_MODEL) - 1 },
 		{ "migration", (1u << MF_NO_MODEL) - 1 },
@@ -353,6 +367,8 @@ int mf_read_device(const struct jp *at, size_t i, struct mf_device *ret)
 		.clients_timeout_ms = 200,
 		.pins = { .write = 64 << 10 },
 		.ring = 4 << 20,
+		.dma_us = 1000,
+		.dma_bits = 28,
 		.group = i,
 		.udp = "127.0.0.1:0",
 	};

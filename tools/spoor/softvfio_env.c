@@ -47,6 +47,8 @@ static void fill_device(const struct machine_file *mf, size_t i,
 	fill_log(&d->tracker, &m->log);
 	if (d->model == MF_NIC)
 		snprintf(m->udp, sizeof(m->udp), "%s", d->udp);
+	m->dma_us = d->dma_us;
+	m->dma_bits = (uint32_t)d->dma_bits;
 	m->pin_dirty = (enum model_pin_dirty)d->pins.dirty;
 	m->read_pins_clean = d->pins.read_pins_clean;
 	m->pins_gratuitous = d->pins.gratuitous;
