@@ -2,10 +2,12 @@
 """Each example migrates, with the trackers it is named for really used."""
 
 import json
+import os
+import subprocess
 
 import pytest
 
-from conftest import EXAMPLES, example
+from conftest import EXAMPLES, SPOOR, Run, example
 
 
 @pytest.fixture
@@ -298,3 +300,35 @@ def test_drivers_start_in_memory_with_contents(spoor, machine):
     r = spoor("migrate", "--json", machine(base=m))
     assert r.code == 0, r.events()[-1]
     assert all(d["served_after"] > 0 for d in r.result()["devices"])
+
+
+def as_hardware(m, first):
+    """The same machine with devices found by address, from @first on."""
+    for n, d in enumerate(m["devices"]):
+        for key in ("model", "dma_us", "migration", "tracker"):
+            d.pop(key, None)
+        d["vfio"] = f"0000:{first + n:02x}:00.0"
+    return m
+
+
+@pytest.mark.parametrize("backend", ["iommufd", "type1"])
+def test_edu_as_hardware_moves_to_other_addresses(machine, tmp_path, backend):
+    """As under Linux: four devices in one system, two of them for each side.
+    The command knows nothing of softvfio, but that it is a /dev/vfio."""
+    system = example("edu")
+    system["devices"] += [{**d, "name": d["name"] + "b"}
+                          for d in system["devices"]]
+    paths = [machine(base=system, name="system.json")]
+    for first in (1, 3):
+        m = as_hardware(example("edu"), first)
+        m["spaces"][0]["backend"] = backend
+        paths.append(machine(base=m, name=f"from{first}.json"))
+    done = subprocess.run(
+        [os.environ["SOFTVFIO_RUN"], "run", paths[0], "--", SPOOR, "migrate",
+         paths[1], "--dest-machine", paths[2], "--json"],
+        capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(tmp_path)})
+    r = Run(done)
+    d = moved(r)
+    assert {x["tracker"] for x in d.values()} == {"device"}
+    assert all(x["dirty_pages"] > 0 for x in d.values())

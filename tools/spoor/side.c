@@ -78,7 +78,10 @@ static int preload_of(struct child_env *e)
 	return e->preload ? 0 : EXIT_FAILED;
 }
 
-/* Ours, with softvfio and its machine in it; real hardware goes without. */
+/*
+ * Ours, with softvfio and its machine in it.  Hardware is what there is, and
+ * under `softvfio run` that is softvfio's.
+ */
 static int make_env(struct child_env *e, const struct machine_file *mf)
 {
 	bool soft = mf && machine_has_models(mf);
@@ -92,7 +95,7 @@ static int make_env(struct child_env *e, const struct machine_file *mf)
 	if (!e->list)
 		return EXIT_FAILED;
 	for (size_t i = 0; i < nr; i++)
-		if (!names(environ[i], "SOFTVFIO_CONFIG") &&
+		if (!(soft && names(environ[i], "SOFTVFIO_CONFIG")) &&
 		    !(soft && !door_is_there() &&
 		      names(environ[i], "LD_PRELOAD")))
 			e->list[n++] = environ[i];
