@@ -23,7 +23,8 @@ bool model_dma_held(struct model *m, uint64_t iova, uint64_t len)
 		return false;
 	if (model_level_quiet(m, m->level))
 		return true;
-	if (!m->host_ops->is_peer)
+	if (!m->host_ops->is_peer ||
+	    model_has_fault(m, MODEL_FAULT_P2P_PEER_DMA))
 		return false;
 	for (; len; iova += n, len -= n) {
 		n = model_chunk(iova, len);
@@ -85,7 +86,9 @@ static int write_chunk_locked(struct model *m, uint64_t iova, const void *buf,
 	}
 	if (!early)
 		log_mark(m, iova, len);
-	truth_note(&m->truth, iova, stamp, len);
+	/* Who saves reads the truth without a lock. */
+	if (m->level != MODEL_STOPPED)
+		truth_note(&m->truth, iova, stamp, len);
 	model_count(&m->counters.dma_writes, 1);
 	model_count(&m->counters.dma_bytes, len);
 	return 0;

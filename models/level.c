@@ -14,6 +14,9 @@
 
 #include "models/model_priv.h"
 
+/* A planted bug: DMA goes on for so long after a stop. */
+#define LATE_NS 100000000u
+
 /* Worker parked.  Pokes, registers and peers each look under their lock. */
 static void put_level(struct model *m, enum model_level level)
 {
@@ -56,7 +59,14 @@ int model_set_level(struct model *m, enum model_level level)
 	if (!rc) {
 		if (m->level == MODEL_STOPPED)
 			stream_invalidate(m, false);
+		m->late_ns = 0;
+		if (level == MODEL_STOPPED &&
+		    model_has_fault(m, MODEL_FAULT_DMA_IN_STOP))
+			m->late_ns = model_now_ns() + LATE_NS;
 		put_level(m, level);
+		if (level == MODEL_STOPPED &&
+		    model_has_fault(m, MODEL_FAULT_LOG_LOST_AT_STOP))
+			log_forget(m);
 		if (level == MODEL_STOPPED) {
 			if (m->ops->quiesce)
 				m->ops->quiesce(m);
@@ -80,15 +90,11 @@ void model_freeze(struct model *m)
 		truth_drop_overwritten(m);
 }
 
-int model_reset(struct model *m)
+/* Worker parked. */
+static void renew_all(struct model *m)
 {
-	SPOOR_LOCKED(&m->control);
-
-	model_pause(m);
 	if (m->ops->release)
 		m->ops->release(m);
-	stream_invalidate(m, true);
-	log_drop(m);
 	pthread_mutex_lock(&m->dma_lock);
 	truth_clear(&m->truth);
 	pthread_mutex_unlock(&m->dma_lock);
@@ -97,6 +103,17 @@ int model_reset(struct model *m)
 	model_renew(m);
 	pthread_mutex_unlock(&m->lock);
 	model_fill_bars(m, NULL);
+}
+
+int model_reset(struct model *m)
+{
+	SPOOR_LOCKED(&m->control);
+
+	model_pause(m);
+	stream_invalidate(m, true);
+	log_drop(m);
+	if (!model_has_fault(m, MODEL_FAULT_RESET_LEAVES_STATE))
+		renew_all(m);
 	put_level(m, MODEL_RUNNING);
 	model_unpause(m);
 	return 0;

@@ -124,6 +124,26 @@ static struct model_log *log_new(const struct model *m,
 	return log;
 }
 
+static size_t nr_words(const struct model_log *log)
+{
+	const struct log_area *a = &log->areas[log->nr_areas - 1];
+
+	return (a->bit + ((a->last - a->first) >> log->shift)) / 64 + 1;
+}
+
+static void find_again(struct model *m, struct model_log *log)
+{
+	const struct model_log *kept = m->kept_log;
+
+	if (!kept || kept->shift != log->shift ||
+	    kept->nr_areas != log->nr_areas ||
+	    kept->areas[0].first != log->areas[0].first ||
+	    nr_words(kept) != nr_words(log))
+		return;
+	for (size_t i = 0; i < nr_words(log); i++)
+		log->dirty[i] = kept->dirty[i];
+}
+
 int model_log_start(struct model *m, const struct model_range *ranges,
 		    size_t nr, uint64_t page_size, uint64_t *ret_page_size)
 {
@@ -159,9 +179,12 @@ int model_log_start(struct model *m, const struct model_range *ranges,
 	if (!log)
 		return model_fail(ENOMEM, "%s: log: out of memory",
 				  m->config.name);
+	find_again(m, log);
 	pthread_mutex_lock(&m->dma_lock);
 	m->log = log;
 	pthread_mutex_unlock(&m->dma_lock);
+	if (model_has_fault(m, MODEL_FAULT_LOG_PAGE_SIZE))
+		page_size *= 2;
 	*ret_page_size = page_size;
 	return 0;
 }
@@ -174,6 +197,25 @@ void log_drop(struct model *m)
 	m->log = NULL;
 	pthread_mutex_unlock(&m->dma_lock);
 	log_free(log);
+	m->kept_log = log_free(m->kept_log);
+}
+
+void log_forget(struct model *m)
+{
+	for (size_t i = 0; m->log && i < nr_words(m->log); i++)
+		m->log->dirty[i] = 0;
+}
+
+/* The planted bug: it is put aside, and found again at the next start. */
+static void keep(struct model *m)
+{
+	struct model_log *log = m->log;
+
+	log_free(m->kept_log);
+	pthread_mutex_lock(&m->dma_lock);
+	m->log = NULL;
+	pthread_mutex_unlock(&m->dma_lock);
+	m->kept_log = log;
 }
 
 int model_log_stop(struct model *m)
@@ -183,7 +225,10 @@ int model_log_stop(struct model *m)
 	if (!m->log)
 		return model_fail(EINVAL, "%s: log: not started",
 				  m->config.name);
-	log_drop(m);
+	if (model_has_fault(m, MODEL_FAULT_LOG_SURVIVES))
+		keep(m);
+	else
+		log_drop(m);
 	return 0;
 }
 
@@ -213,6 +258,9 @@ void log_mark(struct model *m, uint64_t iova, size_t len)
 			break;
 	if (i == log->nr_areas)
 		return;
+	if (model_has_fault(m, MODEL_FAULT_LOG_LAST_PAGE) &&
+	    (iova | ((UINT64_C(1) << log->shift) - 1)) == log->areas[i].last)
+		return;
 	bit = log->areas[i].bit + ((iova - log->areas[i].first) >> log->shift);
 	mask = UINT64_C(1) << (bit % 64);
 	if (log->deaf)
@@ -222,6 +270,8 @@ void log_mark(struct model *m, uint64_t iova, size_t len)
 				       memory_order_release);
 	if (!(old & mask))
 		model_count(&m->counters.marks, 1);
+	if (model_has_fault(m, MODEL_FAULT_LOG_NEIGHBOUR) && mask << 1)
+		atomic_fetch_or(&log->dirty[bit / 64], mask << 1);
 }
 
 void log_wait_room(struct model *m)
@@ -311,6 +361,8 @@ static int report_word(struct report *r, uint64_t word, uint64_t mask,
 		return 0;
 	taken = atomic_fetch_and_explicit(&log->dirty[word], ~mask,
 					  memory_order_acquire);
+	if (model_has_fault(r->m, MODEL_FAULT_LOG_NEVER_CLEARS))
+		atomic_fetch_or(&log->dirty[word], taken);
 	taken &= mask;
 	if (log->deaf)
 		taken &= ~atomic_load_explicit(&log->deaf[word],
@@ -409,5 +461,7 @@ int model_log_report(struct model *m, uint64_t iova, uint64_t len,
 	}
 	if (rc) /* the rest of the queue is dirty as before */
 		return rc;
+	if (model_has_fault(m, MODEL_FAULT_LOG_CLEARS_OUTSIDE))
+		log_forget(m);
 	return drain(&r);
 }

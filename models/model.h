@@ -23,6 +23,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "models/model_faults.h"
+
 #define MODEL_NAME_MAX 64
 #define MODEL_NR_BARS  6
 
@@ -54,9 +56,6 @@ struct model_log_config {
 	uint64_t deaf; /* N: every Nth distinct granule is never reported */
 	uint64_t cost_mark_ns, cost_report_page_ns; /* assumed, for bench */
 };
-
-/* Planted faults, by name in the machine file ("faults"), to prove checks. */
-#define MODEL_FAULT_MARK_BEFORE_DATA (1u << 0) /* log and IOPTE, then data */
 
 struct model_config {
 	char name[MODEL_NAME_MAX];

@@ -169,6 +169,8 @@ struct model {
 	uint64_t seq;
 	struct model_truth truth;
 	struct model_log *log; /* control and dma_lock to change */
+	struct model_log *kept_log; /* MODEL_FAULT_LOG_SURVIVES */
+	_Atomic(uint64_t) late_ns; /* MODEL_FAULT_DMA_IN_STOP: until then */
 
 	pthread_mutex_t stall_lock;
 	pthread_cond_t stall_cond;
@@ -197,6 +199,11 @@ extern const struct model_ops model_nic, model_dsa, model_mdev, model_plain,
 /* errmsg.c: return -err with a text. */
 int model_fail(int err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+static inline bool model_has_fault(const struct model *m, unsigned int fault)
+{
+	return m->config.faults & fault;
+}
 
 static inline void model_count(_Atomic(uint64_t) *counter, uint64_t n)
 {
@@ -276,6 +283,8 @@ void log_mark(struct model *m, uint64_t iova, size_t len);
 /* The device waits here while the log's queue is full. */
 void log_wait_room(struct model *m);
 void log_drop(struct model *m); /* under control, worker parked */
+/* MODEL_FAULT_LOG_LOST_AT_STOP: all is clean. */
+void log_forget(struct model *m);
 /* log_ranges.c: sort, and join the smallest gaps until at most @max are left;
  * returns how many are. */
 struct log_span {

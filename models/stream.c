@@ -160,6 +160,12 @@ static int put_end(struct model_stream *s)
 	return record_end(s, RECORD_END, &c);
 }
 
+/* Pre-copy pauses; with the planted bug it looks like the end. */
+static int nothing_now(const struct model_stream *s)
+{
+	return model_has_fault(s->m, MODEL_FAULT_PRECOPY_EOF) ? 0 : -ENOMSG;
+}
+
 /* Fill rec.  1: done, 0: the end, -ENOMSG: nothing while the device runs. */
 static int next_record(struct model_stream *s)
 {
@@ -176,7 +182,7 @@ static int next_record(struct model_stream *s)
 		if (rc)
 			return rc;
 		if (!s->final)
-			return -ENOMSG;
+			return nothing_now(s);
 		return put_core(s);
 	}
 	if (s->next == RECORD_MEM) {
@@ -277,6 +283,8 @@ int model_stream_precopy_info(struct model_stream *s, uint64_t *ret_initial,
 			dirty += state_block_len(s->m, i);
 	}
 	pthread_mutex_unlock(&st->lock);
+	if (model_has_fault(s->m, MODEL_FAULT_PRECOPY_NOTHING))
+		initial = dirty = 0;
 	*ret_initial = initial;
 	*ret_dirty = dirty;
 	return 0;

@@ -268,6 +268,32 @@ static int check_loading(const struct model_stream *s)
 	return 0;
 }
 
+/* The planted bug: what is wrong is not looked at, only that there is an end. */
+static ssize_t swallow(struct model_stream *s, const uint8_t *from, size_t len)
+{
+	uint8_t *tail = s->load->tail;
+	ssize_t n;
+
+	for (size_t done = 0; done < len && !s->bad; done += (size_t)n) {
+		n = feed(s, from + done, len - done);
+		if (n < 0)
+			break;
+	}
+	for (size_t i = 0; i < len; i++) {
+		memmove(tail, tail + 1, sizeof(s->load->tail) - 1);
+		tail[sizeof(s->load->tail) - 1] = from[i];
+	}
+	return (ssize_t)len;
+}
+
+static bool has_end(const struct stream_load *load)
+{
+	struct model_cursor c = { .pos = (uint8_t *)load->tail,
+				  .end = (uint8_t *)load->tail + RECORD_HEAD };
+
+	return cursor_get32(&c) == RECORD_END && cursor_get32(&c) == 8;
+}
+
 ssize_t model_stream_write(struct model_stream *s, const void *buf, size_t len)
 {
 	const uint8_t *from = buf;
@@ -277,8 +303,10 @@ ssize_t model_stream_write(struct model_stream *s, const void *buf, size_t len)
 
 	SPOOR_LOCKED(&s->m->control);
 	rc = check_loading(s);
-	if (rc)
+	if (rc && !model_has_fault(s->m, MODEL_FAULT_ACCEPTS_CORRUPT))
 		return rc;
+	if (model_has_fault(s->m, MODEL_FAULT_ACCEPTS_CORRUPT))
+		return swallow(s, from, len);
 	while (done < len) {
 		n = feed(s, from + done, len - done);
 		if (n < 0)
@@ -365,9 +393,15 @@ int model_stream_commit(struct model_stream *s)
 	int rc;
 
 	SPOOR_LOCKED(&m->control);
+	if (load && s->bad && !s->stale && has_end(load) &&
+	    model_has_fault(m, MODEL_FAULT_ACCEPTS_CORRUPT))
+		return 0;
 	rc = check_loading(s);
 	if (rc)
 		return rc;
+	if (load->last != RECORD_END &&
+	    model_has_fault(m, MODEL_FAULT_ACCEPTS_CUT))
+		return 0;
 	if (load->last != RECORD_END)
 		return refuse(s, "%s: the state was cut short", m->config.name);
 	priv = (struct model_cursor){ .pos = load->priv,
@@ -375,6 +409,11 @@ int model_stream_commit(struct model_stream *s)
 	if (m->ops->load(m, &priv))
 		return refuse(s, "%s", model_errmsg());
 	take_over(m, load);
+	if (model_has_fault(m, MODEL_FAULT_LOSES_STATE)) {
+		pthread_mutex_lock(&m->lock);
+		model_renew(m);
+		pthread_mutex_unlock(&m->lock);
+	}
 	s->bad = true;
 	snprintf(s->why, sizeof(s->why), "%s: the state was taken over",
 		 m->config.name);

@@ -89,6 +89,7 @@ struct stream_load {
 	uint8_t *state_seen, *mem_seen; /* a byte a block */
 	uint64_t state_left, mem_left; /* blocks that never came */
 	struct model_truth truth;
+	uint8_t tail[16]; /* the last bytes; MODEL_FAULT_ACCEPTS_CORRUPT */
 };
 
 struct model_stream {

@@ -19,8 +19,18 @@
 
 #include "models/model_priv.h"
 
+uint64_t model_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 bool model_level_quiet(const struct model *m, int level)
 {
+	if (level == MODEL_STOPPED && m->late_ns && model_now_ns() < m->late_ns)
+		return false;
 	return level == MODEL_STOPPED ||
 	       (level == MODEL_P2P && m->config.p2p_stops_all);
 }
@@ -33,14 +43,6 @@ void model_kick(struct model *m)
 	m->sleeping = false;
 	/* It cannot fail: at most one is written per sleep. */
 	(void)!write(m->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
-}
-
-uint64_t model_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static const struct timespec *until_wake(const struct model *m,

@@ -34,13 +34,11 @@ static const char *const sv_names_migration[] = { "stop-copy", "p2p",
 						  "pre-copy", NULL };
 static const char *const sv_names_pin[] = { "while-pinned", "at-unpin",
 					    "mark-once", NULL };
-static const char *const sv_names_fault[] = { "mark-before-data", NULL };
+static const char *const sv_names_fault[] = { MODEL_FAULT_NAMES };
 
 _Static_assert(SV_MIG_STOP_COPY == 1u << 0 && SV_MIG_P2P == 1u << 1 &&
 		       SV_MIG_PRE_COPY == 1u << 2,
 	       "bits follow sv_names_migration");
-_Static_assert(MODEL_FAULT_MARK_BEFORE_DATA == 1u << 0,
-	       "bits follow sv_names_fault");
 _Static_assert(MODEL_PIN_WHILE_PINNED == 0 && MODEL_PIN_AT_UNPIN == 1 &&
 		       MODEL_PIN_MARK_ONCE == 2,
 	       "values follow sv_names_pin");

@@ -43,7 +43,7 @@ struct sv_session *sv_session_end(struct sv_session *s)
 {
 	if (!s)
 		return NULL;
-	s->dead = true;
+	s->dead = !(s->st->dev->config->model.faults & MODEL_FAULT_OLD_DATA_FD);
 	s->stream = model_stream_free(s->stream);
 	put_session(s);
 	return NULL;
@@ -66,6 +66,8 @@ static ssize_t fill(struct sv_session *s, size_t len)
 
 	if (s->start < s->end)
 		return (ssize_t)(s->end - s->start);
+	if (!s->stream)
+		return 0;
 	n = model_stream_read(s->stream, s->buf, len < CHUNK ? len : CHUNK);
 	s->start = 0;
 	s->end = n > 0 ? (size_t)n : 0;
@@ -77,7 +79,7 @@ static ssize_t read_nothing(struct sv_session *s)
 {
 	uint64_t initial, dirty;
 
-	if (!s->pre_copy || s->start < s->end ||
+	if (!s->stream || !s->pre_copy || s->start < s->end ||
 	    model_stream_precopy_info(s->stream, &initial, &dirty))
 		return 0;
 	return initial || dirty ? 0 : -ENOMSG;
@@ -128,7 +130,8 @@ static ssize_t write_session(struct sv_file *f, const void *buf, size_t len)
 			break;
 		}
 		s->touched = true;
-		n = model_stream_write(s->stream, s->buf, chunk);
+		n = s->stream ? model_stream_write(s->stream, s->buf, chunk)
+			      : (ssize_t)chunk;
 		if (n <= 0)
 			break;
 		done += (size_t)n;
@@ -144,7 +147,8 @@ static int precopy_info(struct sv_session *s, struct vfio_precopy_info *info)
 
 	if (s->dead)
 		return -ENODEV;
-	if (!s->pre_copy)
+	if (!s->stream || (!s->pre_copy && !(s->st->dev->config->model.faults &
+					     MODEL_FAULT_PRECOPY_INFO)))
 		return -EINVAL;
 	r = model_stream_precopy_info(s->stream, &initial, &dirty);
 	if (r)

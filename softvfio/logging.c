@@ -317,6 +317,20 @@ static void forget_taken(struct sv_log *log, uint64_t iova, uint64_t last)
 	}
 }
 
+/* The planted bug: bits that are not set are cleared. */
+static int wipe(const struct vfio_device_feature_dma_logging_report *rep)
+{
+	unsigned int shift = (unsigned int)__builtin_ctzll(rep->page_size);
+	uint64_t bytes = ((rep->length - 1) >> shift) / 8 + 1, i;
+	const uint8_t none = 0;
+
+	for (i = 0; i < bytes; i++) {
+		if (sv_copy_out((void *)(uintptr_t)(rep->bitmap + i), &none, 1))
+			return -EFAULT;
+	}
+	return 0;
+}
+
 static int report_log(struct sv_device_state *st,
 		      const struct vfio_device_feature_dma_logging_report *rep)
 {
@@ -340,7 +354,11 @@ static int report_log(struct sv_device_state *st,
 		log->broken = true;
 	if (r)
 		return r;
-	r = copy_taken(log, rep);
+	r = 0;
+	if (st->dev->config->model.faults & MODEL_FAULT_LOG_OVERWRITES)
+		r = wipe(rep);
+	if (!r)
+		r = copy_taken(log, rep);
 	if (r)
 		return r;
 	forget_taken(log, rep->iova, rep->iova + (rep->length - 1));

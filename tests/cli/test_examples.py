@@ -311,6 +311,8 @@ def as_hardware(m, first):
     return m
 
 
+@pytest.mark.skipif("SOFTVFIO_SANITIZED" in os.environ,
+                    reason="a sanitized library is not preloaded")
 @pytest.mark.parametrize("backend", ["iommufd", "type1"])
 def test_edu_as_hardware_moves_to_other_addresses(machine, tmp_path, backend):
     """As under Linux: four devices in one system, two of them for each side.

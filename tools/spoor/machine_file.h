@@ -70,8 +70,6 @@ enum mf_pattern {
 #define MF_P2P	     (1u << 1)
 #define MF_PRE_COPY  (1u << 2)
 
-#define MF_FAULT_MARK_BEFORE_DATA (1u << 0)
-
 struct mf_tracker {
 	bool present;
 	uint64_t min_page, max_page, max_ranges;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "machine_file.h"
+#include "models/model_faults.h"
 
 #define NR(a) (sizeof(a) / sizeof((a)[0]))
 #define FIELD(s, member, k, how, ...)                                          \
@@ -29,7 +30,7 @@ static const char *const p2p_stops[] = { "peer", "all", NULL };
 static const char *const patterns[] = { "uniform", "sequential", "hot", NULL };
 static const char *const pin_dirty[] = { "while-pinned", "at-unpin",
 					 "mark-once", NULL };
-static const char *const faults[] = { "mark-before-data", NULL };
+static const char *const faults[] = { MODEL_FAULT_NAMES };
 
 const char *mf_model_name(unsigned int model)
 {
@@ -269,6 +270,17 @@ static int read_clients(const struct jp *at, const struct jp_field *f,
 	return jp_object(at, fields, NR(fields), d);
 }
 
+/* One of "faults", by itself. */
+static int read_fault(const struct jp *at, const struct jp_field *f, void *into)
+{
+	unsigned int nr;
+
+	if (jp_read_word(at, f, &nr))
+		return -EINVAL;
+	*(unsigned int *)into |= 1u << nr;
+	return 0;
+}
+
 static const struct jp_field device_fields[] = {
 	FIELD(mf_device, name, "name", jp_read_text, .cap = MF_NAME_MAX),
 	FIELD(mf_device, model, "model", jp_read_word, .words = models),
@@ -293,6 +305,7 @@ static const struct jp_field device_fields[] = {
 	FIELD(mf_device, dma_bits, "dma_bits", jp_read_number, .min = 20,
 	      .max = 64),
 	FIELD(mf_device, faults, "faults", jp_read_word_set, .words = faults),
+	FIELD(mf_device, faults, "fault", read_fault, .words = faults),
 	FIELD(mf_device, address, "address", jp_read_text, .cap = 64),
 	FIELD(mf_device, group, "group", jp_read_number, .max = 65535),
 	FIELD(mf_device, noiommu, "noiommu", jp_read_bool),
@@ -335,6 +348,7 @@ static int device_keys_fit(const struct jp *at, const struct mf_device *d)
 		{ "state_size", (1u << MF_NO_MODEL) - 1 },
 		{ "stop_ms", (1u << MF_NO_MODEL) - 1 },
 		{ "faults", (1u << MF_NO_MODEL) - 1 },
+		{ "fault", (1u << MF_NO_MODEL) - 1 },
 		{ "address", (1u << MF_NO_MODEL) - 1 },
 		{ "group", (1u << MF_NO_MODEL) - 1 },
 		{ "noiommu", (1u << MF_NO_MODEL) - 1 },

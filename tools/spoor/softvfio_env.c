@@ -66,9 +66,6 @@ static void fill_device(const struct machine_file *mf, size_t i,
 _Static_assert(MF_STOP_COPY == SV_MIG_STOP_COPY && MF_P2P == SV_MIG_P2P &&
 		       MF_PRE_COPY == SV_MIG_PRE_COPY,
 	       "one set of bits");
-/* NOLINTNEXTLINE(misc-redundant-expression): that they are is the point */
-_Static_assert(MF_FAULT_MARK_BEFORE_DATA == MODEL_FAULT_MARK_BEFORE_DATA,
-	       "one set of faults");
 
 char *softvfio_config_text(const struct machine_file *mf)
 {
