@@ -116,6 +116,18 @@ SPOOR_API void spoor_device_get_info(const struct spoor_device *dev,
 				     struct spoor_device_info *ret);
 
 /**
+ * spoor_device_fd() - the kernel's descriptor of a device
+ * @dev: device.
+ *
+ * For calls that this library does not make.  What changes the migration state
+ * behind its back must be undone before it is used again.
+ *
+ * Return: the descriptor, borrowed from the device, or -1 if it is not
+ * attached.
+ */
+SPOOR_API int spoor_device_fd(const struct spoor_device *dev);
+
+/**
  * spoor_device_state_name() - "RUNNING", "PRE_COPY_P2P", ...
  * @state: a state; others give "?".
  */

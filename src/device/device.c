@@ -104,6 +104,11 @@ int spoor_device_adopt(struct spoor_device **ret, int fd,
 	return 0;
 }
 
+int spoor_device_fd(const struct spoor_device *dev)
+{
+	return dev->fd;
+}
+
 int spoor_device_need_fd(const struct spoor_device *dev, const char *what)
 {
 	if (dev->fd >= 0)

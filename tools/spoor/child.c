@@ -248,15 +248,12 @@ static bool open_guest(struct child *c)
 }
 
 /*
- * Whatever kept softvfio from being loaded: this machine's own VFIO is not
- * what its devices were meant to be.
+ * Whatever kept softvfio from being loaded: this host's own VFIO is not what
+ * the devices were meant to be.
  */
 static bool models_are_there(struct child *c)
 {
-	int (*nr_devices)(void);
-
-	*(void **)&nr_devices = dlsym(RTLD_DEFAULT, "softvfio_nr_devices");
-	if (!machine_has_models(c->mf) || (nr_devices && nr_devices() > 0))
+	if (!getenv("SOFTVFIO_CONFIG") || door_nr_devices() > 0)
 		return true;
 	child_tell_failed(c, 1,
 			  "the machine has software devices, but softvfio was "
@@ -264,17 +261,24 @@ static bool models_are_there(struct child *c)
 	return false;
 }
 
-bool child_start(struct child *c, const struct opts *o, const char *side,
-		 bool contents, bool guest)
+bool child_begin(struct child *c, const struct opts *o)
 {
 	*c = (struct child){ .o = o,
-			     .side = side,
 			     .control = (int)o->control_fd,
 			     .connection = -1 };
 	init_sync(c);
-	if (!tie_to_parent(o) || fcntl(c->control, F_SETFD, FD_CLOEXEC) < 0)
+	return tie_to_parent(o) &&
+	       fcntl(c->control, F_SETFD, FD_CLOEXEC) >= 0 &&
+	       models_are_there(c);
+}
+
+bool child_start(struct child *c, const struct opts *o, const char *side,
+		 bool contents, bool guest)
+{
+	if (!child_begin(c, o))
 		return false;
-	if (!load(c) || !models_are_there(c))
+	c->side = side;
+	if (!load(c))
 		return false;
 	if (machine_open(&c->m, c->mf, contents)) {
 		child_tell_failed(c, c->m.exit_code, c->m.error);

@@ -52,6 +52,8 @@ struct child {
 	int connection; /* -1: none */
 };
 
+/* A process without a machine: told of its parent, no more. */
+bool child_begin(struct child *c, const struct opts *o);
 /* Opened, guest parked; false: the parent has been told why not. */
 bool child_start(struct child *c, const struct opts *o, const char *side,
 		 bool contents, bool guest);

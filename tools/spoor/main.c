@@ -33,8 +33,8 @@ const struct cmd_verb cmd_verbs[] = {
 	{ "compare", 0, "MACHINE", "one machine under several policies", NULL,
 	  0, 0 },
 	{ "report", 0, "EVENTS", "a page with plots", NULL, 0, 0 },
-	{ "check", 0, "DEVICE", "conformance of a device or driver", NULL, 0,
-	  0 },
+	{ "check", VERB_CHECK, "DEVICE", "conformance of a device or driver",
+	  cmd_check, 1, 1 },
 	{ "serve", 0, "MODEL", "a software device behind vfio-user", NULL, 0,
 	  0 },
 	{ "help", VERB_HELP, "[VERB]", "the manual page of a verb", cmd_help, 0,
@@ -44,6 +44,7 @@ const struct cmd_verb cmd_verbs[] = {
 	  1 },
 	{ "machine-track", VERB_CHILD, "", NULL, child_track, 1, 1 },
 	{ "machine-probe", VERB_CHILD, "", NULL, child_probe, 1, 1 },
+	{ "machine-check", VERB_CHILD, "", NULL, child_check, 1, 1 },
 };
 const size_t cmd_nr_verbs = sizeof(cmd_verbs) / sizeof(cmd_verbs[0]);
 

@@ -64,14 +64,19 @@ static const struct option_entry table[] = {
 	{ "json", NULL,
 	  "one JSON object a line on stdout, the last one the "
 	  "result",
-	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK, FLAG, AT(json) },
+	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_CHECK, FLAG,
+	  AT(json) },
 	{ "json", NULL,
 	  "one JSON object a device on stdout; a result only if it "
 	  "fails",
 	  VERB_PROBE, FLAG, AT(json) },
 	{ "quiet", NULL, "no progress on stderr",
-	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_PROBE, FLAG,
-	  AT(quiet) },
+	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_PROBE | VERB_CHECK,
+	  FLAG, AT(quiet) },
+	{ "peer", "DEVICE", "a second device, whose BAR the first may write to",
+	  VERB_CHECK | VERB_CHILD, TEXT, AT(peer) },
+	{ "backend", "iommufd|type1", "what kind of address space to use",
+	  VERB_CHECK | VERB_CHILD, TEXT, AT(backend) },
 	{ "completion", NULL, "print a completion script for bash", VERB_HELP,
 	  FLAG, AT(completion) },
 	{ "help", NULL, "this text", VERB_ALL & ~VERB_CHILD, FLAG, AT(help) },
@@ -135,8 +140,13 @@ static int store(struct opts *o, const struct option_entry *e,
 
 static int check_words(const struct opts *o)
 {
-	const char *t = o->cpu_tracker;
+	const char *t = o->cpu_tracker, *b = o->backend;
 
+	if (b && strcmp(b, "iommufd") != 0 && strcmp(b, "type1") != 0) {
+		fprintf(stderr,
+			"spoor: --backend %s: must be iommufd or type1\n", b);
+		return 2;
+	}
 	if (!t || !strcmp(t, "auto") || !strcmp(t, "async") ||
 	    !strcmp(t, "sync"))
 		return 0;

@@ -20,6 +20,7 @@ enum verb {
 	VERB_PROBE = 1 << 3,
 	VERB_HELP = 1 << 4,
 	VERB_CHILD = 1 << 5, /* hidden: the machine's own process */
+	VERB_CHECK = 1 << 6,
 	VERB_ALL = 0xff,
 };
 
@@ -28,6 +29,7 @@ struct opts {
 	bool no_verify; /* --verify off */
 	const char *policy, *to, *listen, *control, *dest_machine;
 	const char *cpu_tracker; /* auto, async or sync */
+	const char *peer, *backend; /* check */
 	const char **sets; /* "nic0.tracker=iommu" */
 	size_t nr_sets;
 	uint64_t for_ms, interval_ms; /* 0: no end */

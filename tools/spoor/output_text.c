@@ -124,6 +124,38 @@ static void show_device(const struct output *out, const json_t *e)
 		printf("  missing: %s\n", text_of(e, "missing"));
 }
 
+static void show_checking(const struct output *out, const json_t *e)
+{
+	printf("%s%s%s  %s%s%s%s%s\n", bold(out), text_of(e, "address"),
+	       plain(out), text_of(e, "backend"),
+	       json_is_true(json_object_get(e, "migrates"))
+		       ? ", migrates"
+		       : ", does not migrate",
+	       json_is_true(json_object_get(e, "logs")) ? ", logs DMA" : "",
+	       text_of(e, "exercised_as")[0] ? ", DMA as " : "",
+	       text_of(e, "exercised_as"));
+}
+
+static void show_rule(const struct output *out, const json_t *e)
+{
+	const char *verdict = text_of(e, "verdict");
+	bool broken = !strcmp(verdict, "broken");
+	size_t i;
+	json_t *call;
+
+	if (!strcmp(verdict, "not-applicable"))
+		verdict = "-";
+	printf("  %s%-7s%s %-16s %s\n", broken ? bold(out) : "", verdict,
+	       broken ? plain(out) : "", text_of(e, "id"),
+	       text_of(e, text_of(e, "why")[0] ? "why" : "rule"));
+	if (!broken)
+		return;
+	printf("  %24s asked by %s: %s\n", "", text_of(e, "from"),
+	       text_of(e, "rule"));
+	json_array_foreach(json_object_get(e, "calls"), i, call)
+		printf("  %26s %s\n", "", json_string_value(call));
+}
+
 void output_text_event(struct output *out, const char *name, const json_t *e)
 {
 	if (!strcmp(name, "plan"))
@@ -138,6 +170,10 @@ void output_text_event(struct output *out, const char *name, const json_t *e)
 		show_track(e);
 	else if (!strcmp(name, "device"))
 		show_device(out, e);
+	else if (!strcmp(name, "checking"))
+		show_checking(out, e);
+	else if (!strcmp(name, "rule"))
+		show_rule(out, e);
 	/* States are for scripts: there are dozens. */
 	fflush(stdout);
 }
@@ -236,6 +272,14 @@ void output_text_result(struct output *out, const json_t *r)
 	bool ok = json_is_true(json_object_get(r, "ok"));
 	const char *running = text_of(r, "running");
 
+	if (json_object_get(r, "not_applicable")) {
+		printf("%s%s%s: %" PRIu64 " rules hold, %" PRIu64
+		       " are broken, %" PRIu64 " do not apply\n",
+		       bold(out), ok ? "Conforms" : "Does not conform",
+		       plain(out), number_of(r, "holds"),
+		       number_of(r, "broken"), number_of(r, "not_applicable"));
+		return;
+	}
 	if (!json_object_get(r, "running")) {
 		if (!ok)
 			printf("Failed: %s\n", text_of(r, "error"));

@@ -154,7 +154,7 @@ static void take_line(struct session *s, struct side *side, json_t *line)
 		side->refused = true;
 	else if (!strcmp(name, "_failed"))
 		keep(&side->failed, line);
-	else if (!strcmp(name, "_result"))
+	else if (!strcmp(name, "_result") || !strcmp(name, "_checked"))
 		keep(&side->result, line);
 	else if (!strcmp(name, "_resumed") || !strcmp(name, "_discarded"))
 		keep(&side->held_end, line);

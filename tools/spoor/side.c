@@ -161,6 +161,14 @@ static void make_args(struct child_args *a, const char *verb,
 		arg(a, "--cpu-tracker");
 		arg(a, o->cpu_tracker);
 	}
+	if (o->peer) {
+		arg(a, "--peer");
+		arg(a, o->peer);
+	}
+	if (o->backend) {
+		arg(a, "--backend");
+		arg(a, o->backend);
+	}
 	arg(a, "--");
 	arg(a, machine);
 }
