@@ -15,7 +15,7 @@
 	X(MARK_BEFORE_DATA, "mark-before-data")                                \
 	/* the last granule of each range is not tracked */                    \
 	X(LOG_LAST_PAGE, "log-forgets-last-page")                              \
-	/* a report clears all of the log, not only what was asked */          \
+	/* a report clears what was not asked for, too */                      \
 	X(LOG_CLEARS_OUTSIDE, "log-clears-outside")                            \
 	/* a report leaves what it told dirty */                               \
 	X(LOG_NEVER_CLEARS, "log-never-clears")                                \

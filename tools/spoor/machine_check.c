@@ -244,6 +244,13 @@ static int check_devices(struct machine_file *mf, struct jp_error *error)
 					    "devices[%zu].migration: needs "
 					    "\"stop-copy\" too",
 					    i);
+		if (d->model == MF_PLAIN &&
+		    (d->migration || d->tracker.present))
+			return jp_error_set(error,
+					    "devices[%zu]: a plain device "
+					    "neither migrates nor logs: no "
+					    "\"migration\", no \"tracker\"",
+					    i);
 		r = check_name(mf, i, error);
 		if (!r)
 			r = check_udp(d, i, error);

@@ -187,7 +187,7 @@ struct exerciser {
 	int (*forget)(struct check *c); /* where a reset is not to be had */
 };
 extern const struct exerciser exercise_edu, exercise_dsa, exercise_mdev,
-	exercise_nic;
+	exercise_nic, exercise_plain;
 
 void check_find_exerciser(struct check *c);
 /* Written and done; -ETIMEDOUT. */

@@ -100,11 +100,14 @@ static int remember(struct check *c)
 
 static int recalls(struct check *c)
 {
-	uint64_t until = check_now() + RECALL_NS;
+	uint64_t until = check_now() + RECALL_NS, nr_free = 0;
+	int r = 0;
 
-	while (undone(c) && check_now() < until)
-		check_sleep_ms(5);
-	return !undone(c);
+	while (!r && undone(c) && nr_free != DSA_QUEUE && check_now() < until) {
+		check_sleep_ms(2);
+		r = check_reg_read(c, DSA_REG_FREE, &nr_free, 4);
+	}
+	return r ? r : !undone(c);
 }
 
 const struct exerciser exercise_dsa = {

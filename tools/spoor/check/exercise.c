@@ -13,10 +13,8 @@
 #define LINGER_MS      30u
 
 static const struct exerciser *const exercisers[] = {
-	&exercise_edu,
-	&exercise_dsa,
-	&exercise_mdev,
-	&exercise_nic,
+	&exercise_edu, &exercise_dsa,	&exercise_mdev,
+	&exercise_nic, &exercise_plain,
 };
 
 uint64_t check_now(void)

@@ -9,12 +9,15 @@
 
 #include "check.h"
 
-#define TRIES	  12u
+#define TRIES_NS  1500000000ull
 #define ENOUGH	  3u /* stops in the middle of work */
 #define FLOOD_LEN (CHECK_DATA_LEN / 2)
 
-/* Memory that must not change: 1 it did, at *ret_at; 0; -ENOMEM. */
-static int changes(struct check *c, const volatile uint8_t *memory, size_t len,
+/*
+ * Memory that must not change, and work that must not end: 1 it did, at
+ * *ret_at; 0; -ENOMEM.
+ */
+static int changes(struct check *c, const uint8_t *memory, size_t len,
 		   uint64_t *ret_at)
 {
 	uint8_t *before = malloc(len);
@@ -22,16 +25,19 @@ static int changes(struct check *c, const volatile uint8_t *memory, size_t len,
 
 	if (!before)
 		return -ENOMEM;
-	for (size_t i = 0; i < len; i++)
-		before[i] = memory[i];
+	memcpy(before, memory, len);
 	check_linger(c);
-	for (size_t i = 0; i < len && !r; i++) {
-		if (before[i] == memory[i])
+	for (size_t at = 0; at < len && !r; at += CHECK_PAGE) {
+		if (!memcmp(before + at, memory + at, CHECK_PAGE))
 			continue;
-		*ret_at = i & ~(uint64_t)(CHECK_PAGE - 1);
+		*ret_at = at;
 		r = 1;
 	}
 	free(before);
+	if (!r && !c->ex->undone(c)) {
+		check_note(c, "its work is done meanwhile");
+		r = 1;
+	}
 	return r;
 }
 
@@ -49,23 +55,28 @@ static int try_one(struct check *c, uint64_t iova, uint64_t len, uint32_t state,
 		r = check_go(c, state);
 	if (r)
 		return r;
+	/* It may have been quick: then there is nothing to be seen. */
+	if (!c->ex->undone(c))
+		return 0;
+	++*conclusive;
 	wrote = changes(c, check_at(c, iova), len, ret_at);
 	if (wrote > 0)
 		check_note(c, "0x%llx changes meanwhile",
 			   (unsigned long long)(iova + *ret_at));
-	if (!wrote && c->ex->undone(c))
-		++*conclusive;
 	return wrote;
 }
 
 static enum check_verdict watch(struct check *c, uint64_t iova, uint64_t len,
 				const uint32_t *states, size_t nr)
 {
+	uint64_t until = check_now() + TRIES_NS;
 	unsigned int conclusive = 0;
 	uint64_t at = 0;
 	int r = 0;
 
-	for (unsigned int i = 0; i < TRIES && conclusive < ENOUGH && !r; i++)
+	for (unsigned int i = 0;
+	     conclusive < ENOUGH && !r && (i < ENOUGH || check_now() < until);
+	     i++)
 		r = try_one(c, iova, len, states[i % nr], &conclusive, &at);
 	if (r > 0)
 		return check_broken(c, "0x%llx was written in that state",
