@@ -185,6 +185,12 @@ static int down(void **state)
 	return 0;
 }
 
+static void descriptor_is_lent(void **state)
+{
+	(void)state;
+	assert_int_equal(spoor_device_fd(dev), drv.fd);
+}
+
 static void adopting_needs_a_name_and_a_device(void **state)
 {
 	struct spoor_device_opts opts = { .size = sizeof(opts) };
@@ -331,6 +337,7 @@ static void the_first_vector_enables_all_the_last_disables(void **state)
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
+		ON(descriptor_is_lent),
 		ON(adopting_needs_a_name_and_a_device),
 		ON(the_session_follows_the_state),
 		ON(a_failed_change_keeps_or_ends_the_session_as_the_kernel_did),

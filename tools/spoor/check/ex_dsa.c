@@ -98,14 +98,18 @@ static int remember(struct check *c)
 	return flood(c, CHECK_DATA, CHECK_DATA_LEN);
 }
 
+/* Idle with its work undone, or stuck, it has lost it. */
 static int recalls(struct check *c)
 {
-	uint64_t until = check_now() + RECALL_NS, nr_free = 0;
+	uint64_t until = check_now() + RECALL_NS, before = 0, nr_free = 0;
 	int r = 0;
 
 	while (!r && undone(c) && nr_free != DSA_QUEUE && check_now() < until) {
 		check_sleep_ms(2);
 		r = check_reg_read(c, DSA_REG_FREE, &nr_free, 4);
+		if (nr_free != before)
+			until = check_now() + RECALL_NS;
+		before = nr_free;
 	}
 	return r ? r : !undone(c);
 }
