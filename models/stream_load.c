@@ -274,24 +274,33 @@ static ssize_t swallow(struct model_stream *s, const uint8_t *from, size_t len)
 	uint8_t *tail = s->load->tail;
 	ssize_t n;
 
+	if (!len)
+		return 0;
 	for (size_t done = 0; done < len && !s->bad; done += (size_t)n) {
 		n = feed(s, from + done, len - done);
 		if (n < 0)
 			break;
 	}
 	for (size_t i = 0; i < len; i++) {
-		memmove(tail, tail + 1, sizeof(s->load->tail) - 1);
-		tail[sizeof(s->load->tail) - 1] = from[i];
+		memmove(tail, tail + 1, TAIL_LEN - 1);
+		tail[TAIL_LEN - 1] = from[i];
 	}
 	return (ssize_t)len;
 }
 
-static bool has_end(const struct stream_load *load)
+static bool swallowed(const struct model_stream *s)
 {
-	struct model_cursor c = { .pos = (uint8_t *)load->tail,
-				  .end = (uint8_t *)load->tail + RECORD_HEAD };
+	struct model_cursor c;
+	uint32_t type, len;
 
-	return cursor_get32(&c) == RECORD_END && cursor_get32(&c) == 8;
+	if (!s->load || !s->bad || s->stale ||
+	    !model_has_fault(s->m, MODEL_FAULT_ACCEPTS_CORRUPT))
+		return false;
+	c = (struct model_cursor){ .pos = s->load->tail,
+				   .end = s->load->tail + RECORD_HEAD };
+	type = cursor_get32(&c);
+	len = cursor_get32(&c);
+	return type == RECORD_END && len == 8;
 }
 
 ssize_t model_stream_write(struct model_stream *s, const void *buf, size_t len)
@@ -393,8 +402,7 @@ int model_stream_commit(struct model_stream *s)
 	int rc;
 
 	SPOOR_LOCKED(&m->control);
-	if (load && s->bad && !s->stale && has_end(load) &&
-	    model_has_fault(m, MODEL_FAULT_ACCEPTS_CORRUPT))
+	if (swallowed(s))
 		return 0;
 	rc = check_loading(s);
 	if (rc)

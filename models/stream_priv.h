@@ -53,6 +53,7 @@ enum record {
 #define RECORD_MAX     (RECORD_HEAD + 8 + MODEL_PAGE)
 #define MODEL_NAME_LEN sizeof(((struct model_config *)0)->model)
 #define MODEL_MAX_REGS 32u
+#define TAIL_LEN       16u /* of the END record */
 
 _Static_assert(TRUTH_BATCH *TRUTH_LEN <= RECORD_MAX - RECORD_HEAD, "fits");
 _Static_assert(CORE_LEN + MODEL_MAX_REGS * 8 + MODEL_PRIV_STATE <=
@@ -89,7 +90,8 @@ struct stream_load {
 	uint8_t *state_seen, *mem_seen; /* a byte a block */
 	uint64_t state_left, mem_left; /* blocks that never came */
 	struct model_truth truth;
-	uint8_t tail[16]; /* the last bytes; MODEL_FAULT_ACCEPTS_CORRUPT */
+	uint8_t tail
+		[TAIL_LEN]; /* the last bytes; MODEL_FAULT_ACCEPTS_CORRUPT */
 };
 
 struct model_stream {

@@ -23,7 +23,7 @@
 
 #include "src/base/uapi_vfio.h"
 
-#define CHECK_PAGE	  4096u
+#define CHECK_PAGE	  4096ull
 /* Guest memory: what exercisers need, and what devices are made to write. */
 #define CHECK_CONTROL	  0x1000000ull
 #define CHECK_CONTROL_LEN 0x100000ull

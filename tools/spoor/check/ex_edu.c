@@ -10,7 +10,7 @@
 #include "models/edu_regs.h"
 
 #define LIVENESS   0x51c0ffeeu
-#define WORD	   8u
+#define WORD	   8ull
 #define TIMEOUT_NS 3000000000ull
 
 static int busy(struct check *c, bool *ret)
@@ -132,7 +132,7 @@ static int recalls(struct check *c)
 	if (r)
 		return r;
 	return !memcmp(c->data + WORD, c->control + 2 * WORD,
-		       EDU_BUF_LEN - 2 * WORD);
+		       (size_t)(EDU_BUF_LEN - 2 * WORD));
 }
 
 static int forget(struct check *c)

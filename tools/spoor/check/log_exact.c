@@ -14,7 +14,7 @@
 #define NR_FAST	    64u
 #define NR_SLOW	    6u
 #define NR_RANGES   16u
-#define ORDER_NS    600000000ull
+#define ORDER_NS    300000000ull
 #define ORDER_PAGES 16u
 
 static size_t how_many(const struct check *c, size_t fast, size_t slow)

@@ -62,7 +62,7 @@ static int try_one(struct check *c, uint64_t iova, uint64_t len, uint32_t state,
 	wrote = changes(c, check_at(c, iova), len, ret_at);
 	if (wrote > 0)
 		check_note(c, "0x%llx changes meanwhile",
-			   (unsigned long long)(iova + *ret_at));
+			   (unsigned long long)iova + *ret_at);
 	return wrote;
 }
 
@@ -80,7 +80,7 @@ static enum check_verdict watch(struct check *c, uint64_t iova, uint64_t len,
 		r = try_one(c, iova, len, states[i % nr], &conclusive, &at);
 	if (r > 0)
 		return check_broken(c, "0x%llx was written in that state",
-				    (unsigned long long)(iova + at));
+				    (unsigned long long)iova + at);
 	if (r < 0)
 		return check_cannot(c, "stopping it at work", r);
 	if (!conclusive)

@@ -11,7 +11,7 @@
 #define TRIES	   6u
 #define NR_FLIPS   16u
 /* The end of a stream is the cut's affair. */
-#define FLIPS_STOP 32u
+#define FLIPS_STOP ((size_t)32)
 
 enum check_verdict check_resume_whole(struct check *c)
 {
