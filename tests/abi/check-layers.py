@@ -26,7 +26,8 @@ ALLOWED = {
     "models": r"models/|base/cleanup\.h",
     "softvfio": r"softvfio/|models/|base/(uapi_\w+|cleanup)\.h",
     "tools": r"spoor/|softvfio/(softvfio|config|config_write)\.h|"
-             r"models/(model|model_faults|\w+_regs)\.h|src/base/uapi_vfio\.h|tools/",
+             r"models/(model|model_faults|\w+_regs)\.h|src/base/uapi_vfio\.h|"
+             r"check/check\.h|tools/",
     "examples": r"spoor/|base/uapi_|models/\w+_regs\.h",
 }
 OURS = re.compile(r"^(spoor|softvfio|models|tools|rig|" + "|".join(ROW) + r")/")
