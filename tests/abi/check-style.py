@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TOPS = ("include", "src", "models", "softvfio", "tools", "examples", "fuzz", "tests")
+TOPS = ("include", "src", "models", "softvfio", "tools", "examples", "fuzz", "tests", "rig")
 
 
 def sources():
