@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <spoor/device.h>
+
 #include "child.h"
 #include "cmd.h"
 #include "session.h"
@@ -142,33 +144,91 @@ static int probe_one(const struct opts *o, const char *text)
 	return probe_hardware(o, text);
 }
 
-static int probe_all(const struct opts *o)
+/* Every device in @path that @take has a name for; the worst exit code. */
+static int probe_dir(const struct opts *o, const char *path,
+		     bool (*take)(const char *path, const char *entry,
+				  char *ret_spec, size_t len),
+		     size_t *nr)
 {
-	DIR *dir = opendir(CDEVS);
+	DIR *dir = opendir(path);
 	struct dirent *e;
 	int worst = 0;
-	size_t nr = 0;
 
 	while (dir && (e = readdir(dir))) {
-		char path[300];
+		char spec[300];
 		int r;
 
-		if (e->d_name[0] == '.')
+		if (e->d_name[0] == '.' ||
+		    !take(path, e->d_name, spec, sizeof(spec)))
 			continue;
-		snprintf(path, sizeof(path), CDEVS "/%s", e->d_name);
-		r = probe_hardware(o, path);
+		r = probe_hardware(o, spec);
 		if (r)
 			worst = r;
-		nr++;
+		(*nr)++;
 	}
 	if (dir)
 		closedir(dir);
+	return worst;
+}
+
+static bool take_cdev(const char *path, const char *entry, char *ret_spec,
+		      size_t len)
+{
+	snprintf(ret_spec, len, "%s/%s", path, entry);
+	return true;
+}
+
+/* Bridges of a group have drivers of their own, or none. */
+static bool take_vfio_device(const char *path, const char *entry,
+			     char *ret_spec, size_t len)
+{
+	struct spoor_device *dev = NULL;
+
+	(void)path;
+	snprintf(ret_spec, len, "%s", entry);
+	if (spoor_device_open(&dev, ret_spec, NULL))
+		return false;
+	dev = spoor_device_free(dev);
+	return true;
+}
+
+/* Without cdevs (before 6.6) a device is found through its group. */
+static int probe_groups(const struct opts *o, size_t *nr)
+{
+	DIR *dir = opendir("/dev/vfio");
+	struct dirent *e;
+	int worst = 0;
+
+	while (dir && (e = readdir(dir))) {
+		char path[PATH_MAX];
+		int r;
+
+		snprintf(path, sizeof(path),
+			 "/sys/kernel/iommu_groups/%s/devices", e->d_name);
+		if (strspn(e->d_name, "0123456789") != strlen(e->d_name))
+			continue;
+		r = probe_dir(o, path, take_vfio_device, nr);
+		if (r)
+			worst = r;
+	}
+	if (dir)
+		closedir(dir);
+	return worst;
+}
+
+static int probe_all(const struct opts *o)
+{
+	size_t nr = 0;
+	int worst = probe_dir(o, CDEVS, take_cdev, &nr);
+
+	if (!nr)
+		worst = probe_groups(o, &nr);
 	if (nr)
 		return worst;
 	output_complain("this machine has no VFIO devices: %s",
-			access("/dev/vfio", F_OK) ? "there is no /dev/vfio"
-						  : CDEVS
-				" is empty or missing");
+			access("/dev/vfio", F_OK)
+				? "there is no /dev/vfio"
+				: "/dev/vfio has neither devices nor groups");
 	return EXIT_MISSING;
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "machine_file.h"
 #include "units.h"
@@ -371,6 +372,9 @@ int machine_file_for_device(struct machine_file **ret, const char *spec)
 
 	if (!mf || default_space(mf))
 		goto out_of_memory;
+	/* A kernel without iommufd has groups and containers only. */
+	if (access("/dev/iommu", F_OK))
+		mf->spaces[0].backend = MF_TYPE1;
 	mf->devices = calloc(1, sizeof(*mf->devices));
 	/* Something to map: trackers are tried on it. */
 	mf->memory = calloc(1, sizeof(*mf->memory));
