@@ -130,7 +130,9 @@ spoor_tracker_open_pinned(struct spoor_tracker **ret,
  *
  * In SPOOR_PROCESS_SYNC without the privilege to serve the kernel's own faults
  * (CAP_SYS_PTRACE, vm.unprivileged_userfaultfd, or access to /dev/userfaultfd)
- * system calls that write into tracked memory fail with EFAULT.
+ * system calls that write into tracked memory fail with EFAULT.  In it, type1
+ * spaces map memory only before the start: Linux cannot pin pages for them that
+ * are write protected (EFAULT).
  *
  * Return: 0, or
  *   -EOPNOTSUPP  this kernel lacks the mechanism (@mode)
