@@ -10,8 +10,8 @@ boot()
 	shift 2
 	get_kernel "$target"
 	[ -e "$work/$target.cpio" ] || base_image "$target"
-	job_image "$work/job.cpio" "$@"
-	cat "$work/$target.cpio" "$work/job.cpio" >"$work/$target.initrd"
+	job_image "$work/$target.job" "$@"
+	cat "$work/$target.cpio" "$work/$target.job" >"$work/$target.initrd"
 	iommu="-device intel-iommu,intremap=on"
 	case "$target" in
 	*-mock) iommu= ;;
@@ -20,7 +20,7 @@ boot()
 	for slot in 10 11 12 13 14; do
 		edu="$edu -device edu,addr=0x$slot.0,dma_mask=0xffffffffff"
 	done
-	rm -f "$work/status"
+	rm -f "$work/$target.status"
 	# shellcheck disable=SC2086
 	{ qemu_limit=$seconds run_qemu \
 		-machine q35,kernel-irqchip=split -accel tcg -cpu max -smp 1 \
@@ -30,13 +30,13 @@ boot()
 		-kernel "$kernel" -initrd "$work/$target.initrd" \
 		-append "console=ttyS1 intel_iommu=on panic=-1 oops=panic \
 init_on_alloc=0 quiet" </dev/null 2>"$work/$target.qemu" ||
-		echo "qemu $?" >"$work/status"; } |
-		awk -v status="$work/status" '
+		echo "qemu $?" >"$work/$target.status"; } |
+		awk -v status="$work/$target.status" '
 			/^rig-exit: / { print "guest", $2 >status
 				close(status); next }
 			{ print; fflush() }'
 	who=none ended=125
-	[ ! -e "$work/status" ] || read -r who ended <"$work/status"
+	[ ! -e "$work/$target.status" ] || read -r who ended <"$work/$target.status"
 	[ "$who" != guest ] || return "$ended"
 	if [ "$ended" = 124 ] || [ "$ended" = 137 ]; then
 		ended=124

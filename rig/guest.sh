@@ -89,19 +89,19 @@ quote()
 # job_image IMAGE COMMAND...: the command and the files that it names
 job_image()
 {
-	image=$1
+	image=$1 tree=$1.tree
 	shift
-	rm -rf "$work/job"
-	mkdir -p "$work/job/root"
-	quote "$@" >"$work/job/job.sh"
+	rm -rf "$tree"
+	mkdir -p "$tree/root"
+	quote "$@" >"$tree/job.sh"
 	for word in "$@"; do
 		[ -f "$word" ] || continue
 		case "$word" in
-		/*) into=$work/job$word ;;
-		*) into=$work/job/root/$word ;;
+		/*) into=$tree$word ;;
+		*) into=$tree/root/$word ;;
 		esac
 		mkdir -p "${into%/*}"
 		cp -p "$word" "$into"
 	done
-	pack "$work/job" "$image"
+	pack "$tree" "$image"
 }
