@@ -577,7 +577,12 @@ static struct file *edu_set_state(struct vfio_device *vdev,
 	/* An arc that a reset overtakes fails: what it did is undone. */
 	life = READ_ONCE(edu->life);
 	while (edu->mig_state != new) {
-		ret = vfio_mig_get_next_state(vdev, edu->mig_state, new, &next);
+		/* No arc leaves it, and the core warns of those who ask. */
+		if (edu->mig_state == VFIO_DEVICE_STATE_ERROR)
+			ret = -EINVAL;
+		else
+			ret = vfio_mig_get_next_state(vdev, edu->mig_state, new,
+						      &next);
 		if (ret) {
 			filp = ERR_PTR(ret);
 			break;

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * The migration stream of vfio-edu: one or more images, back to back. Every
  * image is whole: it holds all of the device. Those sent in pre-copy are
