@@ -32,10 +32,6 @@ static bool p2p_all;
 module_param(p2p_all, bool, 0644);
 MODULE_PARM_DESC(p2p_all, "in P2P states hold back all DMA, not only that to peers");
 
-static int fail_stop;
-module_param(fail_stop, int, 0644);
-MODULE_PARM_DESC(fail_stop, "the Nth wait for the engine from now fails, as if it hung");
-
 /* A hundred times what it takes: for a host with little time to spare. */
 #define EDU_DMA_TIMEOUT_MS	10000
 
@@ -90,13 +86,9 @@ static void edu_dma_kick(struct edu_device *edu, u64 src, u64 dst, u64 cnt,
 	writel(cmd, edu->bar0 + EDU_REG_DMA_CMD);
 }
 
-/* If the user's DMA has ended: account for it. */
-void edu_dma_settle(struct edu_device *edu)
+static void edu_dma_account(struct edu_device *edu)
 {
 	struct edu_dma_regs *regs = &edu->regs;
-
-	if (!edu->running || edu_dma_busy(edu))
-		return;
 
 	edu->running = false;
 	regs->cmd &= ~(u64)EDU_CMD_RUN;
@@ -111,6 +103,25 @@ void edu_dma_settle(struct edu_device *edu)
 		edu->stats.dma_reads++;
 		edu->generation++;
 	}
+}
+
+/* If the user's DMA has ended: account for it. */
+void edu_dma_settle(struct edu_device *edu)
+{
+	if (edu->running && !edu_dma_busy(edu))
+		edu_dma_account(edu);
+}
+
+/*
+ * All registers to zero. The engine is idle, unless it hangs: then account
+ * for what it may still do, as there will be no other time.
+ */
+void edu_dma_reset(struct edu_device *edu)
+{
+	if (edu->running)
+		edu_dma_account(edu);
+	edu->regs = (struct edu_dma_regs){};
+	edu->held = false;
 }
 
 /* Until the user's DMA has ended, and is accounted for. */
@@ -281,7 +292,7 @@ int edu_dma_gate(struct edu_device *edu, enum edu_gate gate)
 
 	/* hw_lock, held until we return, keeps further doorbells out. */
 	if (gate > old) {
-		ret = edu_fail(&fail_stop) ? -EIO : edu_dma_drain(edu);
+		ret = edu_dma_drain(edu);
 		if (ret)
 			gate = EDU_GATE_SHUT;
 		edu->gate = gate;

@@ -67,9 +67,7 @@ static int edu_wait_computed(struct edu_device *edu)
 /* hw_lock held, memory enabled, gate shut or nobody there: as after power-on */
 void edu_image_reset(struct edu_device *edu)
 {
-	edu->regs = (struct edu_dma_regs){};
-	edu->running = false;
-	edu->held = false;
+	edu_dma_reset(edu);
 	edu->irqfact = false;
 	edu->fact_due = false;
 	edu->irq_due = 0;

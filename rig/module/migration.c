@@ -23,6 +23,10 @@ static int force_error;
 module_param(force_error, int, 0644);
 MODULE_PARM_DESC(force_error, "1: the device whose migration state is asked for next finds itself in ERROR");
 
+static int fail_stop;
+module_param(fail_stop, int, 0644);
+MODULE_PARM_DESC(fail_stop, "the Nth arc from now that quiets the device fails, as if its engine hung");
+
 struct edu_file {
 	struct file *filp;
 	/* holds a reference; not open any more if its life is another */
@@ -105,38 +109,42 @@ static int edu_file_stale(struct edu_file *file)
 	return ret;
 }
 
+/* Another image of pre-copy, if there is reason to; else -ENOMSG. */
+static int edu_file_refresh(struct edu_file *file, struct edu_image **ret_image)
+{
+	int ret;
+
+	ret = file->told ? edu_file_stale(file) : 0;
+	if (ret < 0)
+		return ret;
+	file->told = true;
+	return ret ? edu_file_save(file, false, ret_image) : -ENOMSG;
+}
+
 /*
  * Have something to read in file->image. 1: there is; 0: the stream has
  * ended; -ENOMSG: not for now.
  */
 static int edu_file_next(struct edu_file *file)
 {
+	struct edu_image *image;
 	int ret;
 
-	if (file->image && file->pos < EDU_IMAGE_SIZE)
+	if (file->pos < EDU_IMAGE_SIZE)
 		return 1;
+	if (file->stopped && !file->final)
+		return 0;
 
 	if (file->final) {
-		kvfree(file->image);
-		file->image = file->final;
+		image = file->final;
 		file->final = NULL;
-	} else if (file->stopped) {
-		return 0;
 	} else {
-		struct edu_image *image;
-
-		ret = file->told ? edu_file_stale(file) : 0;
-		if (ret < 0)
-			return ret;
-		file->told = true;
-		if (!ret)
-			return -ENOMSG;
-		ret = edu_file_save(file, false, &image);
+		ret = edu_file_refresh(file, &image);
 		if (ret)
 			return ret;
-		kvfree(file->image);
-		file->image = image;
 	}
+	kvfree(file->image);
+	file->image = image;
 	file->told = false;
 	file->initial = false;
 	file->pos = 0;
@@ -429,7 +437,15 @@ static int edu_gate(struct edu_device *edu, u32 life, enum edu_gate gate)
 	ret = edu_hw_begin(edu, PCI_COMMAND_MEMORY);
 	if (ret)
 		return ret;
-	ret = life == edu->life ? edu_dma_gate(edu, gate) : -ENODEV;
+	if (life != edu->life) {
+		ret = -ENODEV;
+	} else {
+		bool closes = gate > edu->gate;
+
+		ret = edu_dma_gate(edu, gate);
+		if (closes && edu_fail(&fail_stop))
+			ret = -EIO;
+	}
 	edu_hw_end(edu);
 	return ret;
 }

@@ -183,6 +183,7 @@ long edu_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long arg);
 bool edu_dma_valid(const struct edu_dma_regs *regs, u64 cmd);
 void edu_dma_ring(struct edu_device *edu, u64 cmd);
 void edu_dma_settle(struct edu_device *edu);
+void edu_dma_reset(struct edu_device *edu);
 int edu_dma_drain(struct edu_device *edu);
 int edu_dma_gate(struct edu_device *edu, enum edu_gate gate);
 int edu_dma_borrow(struct edu_device *edu, struct page *page, bool to_memory);

@@ -428,17 +428,28 @@ uint64_t edu_stat(struct edu *e, const char *name)
 	return strtoull(text, NULL, 10);
 }
 
-void edu_param(const char *name, const char *value)
+static void put(const char *path, const char *value)
 {
-	char path[128];
-	int fd;
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	snprintf(path, sizeof(path), "/sys/module/vfio_edu/parameters/%s",
-		 name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
 	CHECK(fd >= 0);
 	CHECK(write(fd, value, strlen(value)) == (ssize_t)strlen(value));
 	close(fd);
+}
+
+void edu_param(const char *name, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/module/vfio_edu/parameters/%s",
+		 name);
+	put(path, value);
+}
+
+void edu_bind(const char *address, bool bind)
+{
+	put(bind ? "/sys/bus/pci/drivers/vfio-edu/bind" :
+		   "/sys/bus/pci/drivers/vfio-edu/unbind", address);
 }
 
 uint8_t *stream_read(int fd, size_t piece, size_t *len)

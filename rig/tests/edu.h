@@ -139,6 +139,8 @@ bool log_is(struct edu *e, const char *expected);
 
 uint64_t edu_stat(struct edu *e, const char *name);
 void edu_param(const char *name, const char *value);
+/* To its driver, or away from it. */
+void edu_bind(const char *address, bool bind);
 double now(void);
 
 /* A whole stream, from @fd until it ends; freed by the caller. */

@@ -248,8 +248,32 @@ static void a_busy_device_does_not_hold_the_reader(void)
 	edu_close(&a);
 }
 
+/* Who still holds a stream, holds neither the device nor its driver. */
+static void a_data_file_outlives_its_device(void)
+{
+	char byte;
+	struct edu e;
+	int fd;
+
+	edu_open(&e, places.a);
+	CHECK(!edu_go(&e, STOP_COPY, &fd));
+	edu_close(&e);
+	errno = 0;
+	CHECK(read(fd, &byte, 1) < 0 && errno == ENODEV);
+	edu_bind(places.a, false);
+	errno = 0;
+	CHECK(read(fd, &byte, 1) < 0 && errno == ENODEV);
+	edu_bind(places.a, true);
+	edu_open(&e, places.a);
+	CHECK(edu_state(&e) == RUNNING);
+	CHECK(read(fd, &byte, 1) < 0 && errno == ENODEV);
+	close(fd);
+	edu_close(&e);
+}
+
 void move_tests(void)
 {
+	a_data_file_outlives_its_device();
 	all_of_the_device_arrives(1);
 	all_of_the_device_arrives(4096);
 	all_of_the_device_arrives(100000);
