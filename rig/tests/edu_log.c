@@ -232,6 +232,47 @@ static void a_write_under_way_is_logged_when_it_lands(void)
 	edu_close(&e);
 }
 
+/* Though nobody has looked since. */
+static void a_write_that_landed_before_the_start_is_not_logged(void)
+{
+	struct edu e;
+
+	edu_open(&e, places.a);
+	edu_ring(&e, true, IOVA + 3 * PAGE, 0, 8, 0);
+	usleep(400000);
+	CHECK(!log_start_all(&e, PAGE));
+	CHECK(log_is(&e, ""));
+	edu_close(&e);
+}
+
+/*
+ * edu drops the address bits that it does not have. Wherever the write went,
+ * that page is reported, whether or not the driver knows the mask.
+ */
+static void a_write_beyond_the_address_mask_is_logged_where_it_lands(void)
+{
+	const struct range ranges[] = { { IOVA, NR_PAGES * PAGE },
+					{ IOVA + (1ull << 28), PAGE } };
+	uint64_t size = PAGE;
+	uint8_t high = 0, *page;
+	struct edu e;
+
+	edu_open(&e, places.a);
+	page = e.memory + 200 * PAGE;
+	CHECK(!edu_map(&e, ranges[1].iova, page, PAGE));
+	memset(e.memory + PAGE, 0x12, PAGE);
+	edu_dma(&e, false, IOVA + PAGE, 0, PAGE);
+	CHECK(!log_start(&e, &size, ranges, 2));
+	edu_dma(&e, true, ranges[1].iova, 0, 8);
+	CHECK(!log_report(&e, ranges[1].iova, PAGE, PAGE, &high));
+	CHECK((e.memory[0] == 0x12) != (page[0] == 0x12));
+	if (page[0])
+		CHECK(high == 1);
+	else
+		CHECK(log_is(&e, "0"));
+	edu_close(&e);
+}
+
 /*
  * What pre-copy relies on. One thread copies what reports say, into a shadow,
  * while another has the device write numbers that only grow. Once it is
@@ -309,6 +350,8 @@ void log_tests(void)
 	only_ranges_are_logged_and_near_ones_are_merged();
 	restart_forgets();
 	a_write_under_way_is_logged_when_it_lands();
+	a_write_beyond_the_address_mask_is_logged_where_it_lands();
+	a_write_that_landed_before_the_start_is_not_logged();
 	nothing_is_lost_to_reports_that_race_with_dma();
 	printf("log: ok\n");
 }
