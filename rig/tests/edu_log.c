@@ -92,6 +92,9 @@ static void only_the_range_asked_for_is_cleared(void)
 	CHECK(bitmap[0] == 1 && bitmap[1] == 0);
 	CHECK(log_is(&e, "9,30"));
 	CHECK(log_is(&e, ""));
+	/* A whole page is one page. */
+	edu_dma(&e, true, IOVA + 40 * PAGE, 0, PAGE);
+	CHECK(log_is(&e, "40"));
 	/* Larger than the log's pages: a bit for any of them. */
 	edu_dma(&e, true, IOVA + 30 * PAGE, 0, 8);
 	memset(bitmap, 0, sizeof(bitmap));
