@@ -2,6 +2,7 @@
 /* Resets of edu's variant driver, and steps that fail on demand. */
 #include "edu.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 
 #include <linux/vfio.h>
@@ -291,6 +292,115 @@ static void no_room_for_the_bounce_page_is_said(void)
 	edu_close(&e);
 }
 
+/*
+ * Every allocation and copy that a call makes fails in turn, on kernels that
+ * can do that. The file is opened once: opening it would count as well.
+ */
+static int nth_fd = -1;
+
+static void fail_nth(int n)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", n);
+
+	CHECK(pwrite(nth_fd, text, (size_t)len, 0) == len);
+}
+
+static bool nth_was_reached(void)
+{
+	char text[16] = "";
+	ssize_t len = pread(nth_fd, text, sizeof(text) - 1, 0);
+
+	/* Not reached before: then this read may be what fails. */
+	CHECK(len > 0 || errno == EFAULT);
+	fail_nth(0);
+	return len > 0 && text[0] == '0';
+}
+
+static bool injection_is_there(void)
+{
+	static const char *const waits[] = {
+		"/sys/kernel/debug/failslab/ignore-gfp-wait",
+		"/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait",
+	};
+	unsigned int i;
+	FILE *f;
+
+	for (i = 0; i < 2; i++) {
+		f = fopen(waits[i], "w");
+		if (!f)
+			return false;
+		fprintf(f, "N");
+		fclose(f);
+	}
+	nth_fd = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
+	return nth_fd >= 0;
+}
+
+static void no_allocation_is_trusted(void)
+{
+	static const enum state ways[] = { STOP_COPY, PRE_COPY, RESUMING };
+	uint8_t bitmap[NR_PAGES / 8] = { 0 };
+	unsigned int i, nr = 0;
+	struct edu e;
+	int n, fd, ret;
+
+	if (!injection_is_there()) {
+		printf("allocations: left out\n");
+		return;
+	}
+	edu_open(&e, places.a);
+	for (i = 0; i < 3; i++) {
+		if (ways[i] == PRE_COPY && !(e.flags & 4))
+			continue;
+		for (n = 1;; n++) {
+			fail_nth(n);
+			ret = edu_go(&e, ways[i], &fd);
+			if (!nth_was_reached())
+				break;
+			nr++;
+			/* The state is what it says, and leads back. */
+			if (ret && edu_state(&e) != ways[i])
+				CHECK(!edu_go(&e, ways[i], &fd));
+			if (fd >= 0)
+				close(fd);
+			edu_close(&e);
+			edu_open(&e, places.a);
+		}
+		CHECK(!ret);
+		close(fd);
+		edu_close(&e);
+		edu_open(&e, places.a);
+	}
+	for (n = 1;; n++) {
+		fail_nth(n);
+		ret = log_start_all(&e, PAGE);
+		if (!nth_was_reached())
+			break;
+		nr++;
+		CHECK(!log_stop(&e));
+	}
+	CHECK(!ret);
+	/*
+	 * Who fails to tell must not have forgotten. A bitmap that cannot be
+	 * pinned is another matter: the kernel keeps that to itself.
+	 */
+	for (n = 1;; n++) {
+		edu_dma(&e, true, IOVA + 3 * PAGE, 0, 8);
+		fail_nth(n);
+		ret = log_report(&e, IOVA, NR_PAGES * PAGE, PAGE, bitmap);
+		if (!nth_was_reached())
+			break;
+		nr++;
+		CHECK(log_is(&e, ret ? "3" : ""));
+		bitmap[0] = 0;
+	}
+	CHECK(!ret && bitmap[0] == 8);
+	printf("allocations: %u failed\n", nr);
+	close(nth_fd);
+	edu_close(&e);
+}
+
 void fail_tests(void)
 {
 	starts_and_reports_fail_on_demand();
@@ -298,5 +408,6 @@ void fail_tests(void)
 	loading_fails_on_demand();
 	a_device_that_will_not_stop_is_in_error();
 	no_room_for_the_bounce_page_is_said();
+	no_allocation_is_trusted();
 	printf("failures: ok\n");
 }

@@ -36,7 +36,7 @@ static bool has_file(enum state state)
 	return pre_copy(state) || state == STOP_COPY || state == RESUMING;
 }
 
-static void load_own_image(struct edu *e, int fd)
+static void load_an_image(int fd)
 {
 	static struct edu_image image = { .magic = EDU_IMAGE_MAGIC,
 					  .flags = EDU_IMAGE_FINAL };
@@ -44,7 +44,6 @@ static void load_own_image(struct edu *e, int fd)
 	/* In the device's language, whoever made it: 0 is 34!. */
 	image_seal(&image);
 	CHECK(!stream_write(fd, &image, EDU_IMAGE_SIZE, EDU_IMAGE_SIZE));
-	(void)e;
 }
 
 static void arc(struct edu *e, enum state from, enum state to)
@@ -61,7 +60,7 @@ static void arc(struct edu *e, enum state from, enum state to)
 	CHECK(has_file(from) == (fd >= 0));
 	CHECK(edu_state(e) == from);
 	if (from == RESUMING && to != RESUMING && possible)
-		load_own_image(e, fd);
+		load_an_image(fd);
 
 	ret = edu_go(e, to, &next);
 	CHECK(ret == (possible ? 0 : -EINVAL));
