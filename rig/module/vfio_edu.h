@@ -7,7 +7,8 @@
  *	dma.c		the DMA engine: start, wait, hold back, borrow
  *	log.c		which pages it wrote: vfio_log_ops
  *	image.c		the whole device as bytes, and back
- *	migration.c	states and data files: vfio_migration_ops
+ *	file.c		the data files of migration
+ *	migration.c	its states: vfio_migration_ops
  *
  * Locks, outermost first:
  *
@@ -201,6 +202,14 @@ int edu_image_save(struct edu_device *edu, u32 life, struct edu_image *image,
 int edu_image_check(const struct edu_image *image, u32 sequence);
 int edu_image_load(struct edu_device *edu, const struct edu_image *image);
 void edu_image_reset(struct edu_device *edu);
+
+/* file.c: state_mutex held. The files end by themselves with edu->life. */
+struct file *edu_begin_saving(struct edu_device *edu, u32 life, bool final);
+int edu_finish_saving(struct edu_device *edu);
+struct file *edu_begin_resuming(struct edu_device *edu, u32 life);
+int edu_finish_resuming(struct edu_device *edu);
+void edu_file_end(struct edu_file **pfile);
+void edu_file_put(struct edu_file **pfile);
 
 /* migration.c */
 void edu_migration_init(struct edu_device *edu);
