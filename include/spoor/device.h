@@ -85,6 +85,7 @@ struct spoor_device_region {
  *   -EINVAL  @spec has none of these forms
  *   -ENODEV  there is no such device, or it is not bound to a VFIO driver
  *   -ENOMEM  out of memory
+ *   another  sysfs or /dev could not be read
  */
 SPOOR_API SPOOR_NODISCARD int
 spoor_device_open(struct spoor_device **ret, const char *spec,
@@ -157,6 +158,8 @@ spoor_device_get_state(struct spoor_device *dev, enum spoor_device_state *ret);
  *   -EOPNOTSUPP  the device does not migrate
  *   -ENODEV      not attached
  *   -EINVAL      no such state, or not reachable from here
+ *   -EBADF       the device was there already, by a change that failed, and
+ *                the data session was lost with it: go through STOP
  *   another      the driver's errno; the device may be in ERROR: reset it
  */
 SPOOR_API SPOOR_NODISCARD int

@@ -141,6 +141,7 @@ int spoor_device_learn(struct spoor_device *dev)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
 	struct vfio_device_feature_migration mig = { 0 };
+	int err;
 
 	if (ioctl(dev->fd, VFIO_DEVICE_GET_INFO, &info) < 0)
 		return spoor_fail_errno("%s: VFIO_DEVICE_GET_INFO", dev->name);
@@ -148,11 +149,16 @@ int spoor_device_learn(struct spoor_device *dev)
 	dev->nr_irqs = info.num_irqs;
 	dev->can_reset = info.flags & VFIO_DEVICE_FLAGS_RESET;
 	dev->migration = 0;
-	/* Any failure means the same: this device does not migrate. */
-	if (spoor_device_feature(dev,
-				 VFIO_DEVICE_FEATURE_GET |
-					 VFIO_DEVICE_FEATURE_MIGRATION,
-				 &mig, sizeof(mig)) == 0)
+	err = spoor_device_feature(
+		dev, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIGRATION,
+		&mig, sizeof(mig));
+	/* Not to have been told is no answer: only these are. */
+	if (err && err != -ENOTTY && err != -EINVAL && err != -EOPNOTSUPP) {
+		errno = -err;
+		return spoor_fail_errno(
+			"%s: VFIO_DEVICE_FEATURE(GET MIGRATION)", dev->name);
+	}
+	if (!err)
 		dev->migration =
 			(unsigned int)mig.flags &
 			(SPOOR_MIGRATION_STOP_COPY | SPOOR_MIGRATION_P2P |

@@ -138,6 +138,12 @@ int spoor_device_set_state(struct spoor_device *dev,
 		dev->data_fd = mig.data_fd;
 	} else if (!has_session((uint32_t)state)) {
 		end_session(dev);
+	} else if (dev->data_fd < 0) {
+		/* A change that failed got as far, and its fd did not. */
+		return spoor_fail(EBADF,
+				  "%s: set state %s: it is there already, and "
+				  "its data session is lost: go through STOP",
+				  dev->name, spoor_device_state_name(state));
 	}
 	return 0;
 }

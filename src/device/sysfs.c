@@ -47,15 +47,34 @@ static bool is_pci_address(const char *s)
 	       p[7] <= '7' && !p[8];
 }
 
-/* The last component of where a link points to; false if there is no link. */
-static bool link_base(const char *path, char *ret, size_t len)
+/*
+ * What sysfs lacks is an answer; what could not be read is none: a device
+ * without a group, say, differs from one whose group nobody could look up.
+ * 0 if errno says that @path is not there, else -errno with text.
+ */
+static int absent(const char *path)
+{
+	if (errno == ENOENT || errno == ENOTDIR || errno == ENODEV)
+		return 0;
+	return spoor_fail_errno("look at %s", path);
+}
+
+/* 1, or as absent(). */
+static int exists(const char *path)
+{
+	return access(path, F_OK) == 0 ? 1 : absent(path);
+}
+
+/* The last component of where a link points to: 1, or as absent(). */
+static int link_base(const char *path, char *ret, size_t len)
 {
 	char target[PATH_MAX];
 	ssize_t n = readlink(path, target, sizeof(target) - 1);
 	const char *base;
 
+	/* EINVAL: it is no link. */
 	if (n < 0)
-		return false;
+		return errno == EINVAL ? 0 : absent(path);
 	target[n] = '\0';
 	base = strrchr(target, '/');
 	base = base ? base + 1 : target;
@@ -75,18 +94,20 @@ static bool real_base(const char *path, char *ret, size_t len)
 	       (size_t)snprintf(ret, len, "%s", slash + 1) < len;
 }
 
-static bool first_line_is(const char *path, const char *text)
+/* 1, 0 if it is another, or as absent(). */
+static int first_line_is(const char *path, const char *text)
 {
 	char line[64] = "";
 	FILE *f = fopen(path, "re");
+	int err = 0;
 
 	if (!f)
-		return false;
-	if (!fgets(line, sizeof(line), f))
-		line[0] = '\0';
+		return absent(path);
+	if (!fgets(line, sizeof(line), f) && ferror(f))
+		err = absent(path);
 	fclose(f);
 	line[strcspn(line, "\n")] = '\0';
-	return strcmp(line, text) == 0;
+	return err ? err : strcmp(line, text) == 0;
 }
 
 /* The device behind a cdev's name, where the class directory does not say. */
@@ -188,78 +209,106 @@ static int locate(struct spoor_device *dev, const char *spec)
 		spec);
 }
 
-/* vfio-dev/vfioN: there since 6.1 for every device bound to a VFIO driver. */
-static bool find_vfio_dev(struct spoor_device *dev)
+/*
+ * vfio-dev/vfioN: there since 6.1 for every device bound to a VFIO driver.  1,
+ * or as absent().
+ */
+static int find_vfio_dev(struct spoor_device *dev)
 {
 	char path[PATH_MAX];
 	struct dirent *e;
-	bool found = false;
+	int r = 0;
 	DIR *dir;
 
 	snprintf(path, sizeof(path), "%s/vfio-dev", dev->sysfs);
 	dir = opendir(path);
 	if (!dir)
-		return false;
-	while (!found && (e = readdir(dir))) {
+		return absent(path);
+	while (!r) {
+		errno = 0;
+		e = readdir(dir);
+		if (!e)
+			break;
 		if (!is_vfio_name(e->d_name) || strlen(e->d_name) > 16)
 			continue;
-		found = true;
 		snprintf(dev->cdev, sizeof(dev->cdev), CDEV_DIR "%.16s",
 			 e->d_name);
 		/* Without CONFIG_VFIO_DEVICE_CDEV there is only the name. */
-		if (access(dev->cdev, F_OK) != 0)
+		r = exists(dev->cdev);
+		if (r <= 0)
 			dev->cdev[0] = '\0';
+		if (!r)
+			r = 1;
 	}
+	if (!r && errno)
+		r = absent(path);
 	closedir(dir);
-	return found;
+	return r;
 }
 
-static void find_group(struct spoor_device *dev)
+static int find_group(struct spoor_device *dev)
 {
 	char path[PATH_MAX], base[32], *end;
 	unsigned long n;
+	int r;
 
 	dev->group = -1;
 	snprintf(path, sizeof(path), "%s/iommu_group", dev->sysfs);
-	if (!link_base(path, base, sizeof(base)))
-		return;
+	r = link_base(path, base, sizeof(base));
+	if (r <= 0)
+		return r;
 	n = strtoul(base, &end, 10);
 	if (end == base || *end || n > INT_MAX)
-		return;
+		return 0;
 	dev->group = (int)n;
 	snprintf(path, sizeof(path), "%s/iommu_group/name", dev->sysfs);
-	dev->noiommu = first_line_is(path, "vfio-noiommu");
-	snprintf(path, sizeof(path), "/dev/vfio/noiommu-%d", dev->group);
-	if (access(path, F_OK) == 0)
-		dev->noiommu = true;
+	r = first_line_is(path, "vfio-noiommu");
+	if (!r) {
+		snprintf(path, sizeof(path), "/dev/vfio/noiommu-%d",
+			 dev->group);
+		r = exists(path);
+	}
+	dev->noiommu = r > 0;
+	return r < 0 ? r : 0;
+}
+
+/* Kernels before 6.1 have no vfio-dev: the driver's name tells. */
+static int check_driver(struct spoor_device *dev)
+{
+	char path[PATH_MAX], driver[64];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/driver", dev->sysfs);
+	r = link_base(path, driver, sizeof(driver));
+	if (r < 0)
+		return r;
+	if (!r)
+		return spoor_fail(ENODEV,
+				  "device %s: no driver is bound to it; bind "
+				  "vfio-pci or its variant driver",
+				  dev->address);
+	if (!strstr(driver, "vfio"))
+		return spoor_fail(ENODEV,
+				  "device %s: bound to %s, not to a VFIO "
+				  "driver; bind vfio-pci or its variant driver",
+				  dev->address, driver);
+	return 0;
 }
 
 int spoor_device_discover(struct spoor_device *dev, const char *spec)
 {
-	char path[PATH_MAX], driver[64];
-	int err = locate(dev, spec);
+	int r = locate(dev, spec);
 
-	if (err)
-		return err;
-	if (access(dev->sysfs, F_OK) != 0)
+	if (r)
+		return r;
+	r = exists(dev->sysfs);
+	if (r < 0)
+		return r;
+	if (!r)
 		return spoor_fail(ENODEV, "device %s: there is no %s", spec,
 				  dev->sysfs);
-	if (!find_vfio_dev(dev)) {
-		snprintf(path, sizeof(path), "%s/driver", dev->sysfs);
-		if (!link_base(path, driver, sizeof(driver)))
-			return spoor_fail(
-				ENODEV,
-				"device %s: no driver is bound to it; bind "
-				"vfio-pci or its variant driver",
-				dev->address);
-		/* Kernels before 6.1 have no vfio-dev: trust the name. */
-		if (!strstr(driver, "vfio"))
-			return spoor_fail(
-				ENODEV,
-				"device %s: bound to %s, not to a VFIO driver; "
-				"bind vfio-pci or its variant driver",
-				dev->address, driver);
-	}
-	find_group(dev);
-	return 0;
+	r = find_vfio_dev(dev);
+	if (!r)
+		r = check_driver(dev);
+	return r < 0 ? r : find_group(dev);
 }

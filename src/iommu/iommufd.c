@@ -235,6 +235,18 @@ static void iommufd_detach(struct spoor_space *s, struct spoor_device *dev)
 	dev->fd = -1;
 }
 
+static int unmap_ioctl(struct spoor_space *s, const struct spoor_range *r)
+{
+	struct iommu_ioas_unmap unmap = {
+		.size = sizeof(unmap),
+		.ioas_id = s->ioas_id,
+		.iova = r->iova,
+		.length = r->len,
+	};
+
+	return ioctl(s->fd, IOMMU_IOAS_UNMAP, &unmap) < 0 ? -errno : 0;
+}
+
 static int iommufd_map(struct spoor_space *s, const struct spoor_range *r,
 		       void *hva, unsigned int flags)
 {
@@ -249,30 +261,39 @@ static int iommufd_map(struct spoor_space *s, const struct spoor_range *r,
 		.length = r->len,
 		.iova = r->iova,
 	};
+	int err;
 
-	if (ioctl(s->fd, IOMMU_IOAS_MAP, &map) < 0)
-		return spoor_fail_errno(
-			"space %s: IOMMU_IOAS_MAP of 0x%llx+0x%llx to %p",
-			s->name, (unsigned long long)r->iova,
-			(unsigned long long)r->len, hva);
-	return 0;
+	if (ioctl(s->fd, IOMMU_IOAS_MAP, &map) == 0)
+		return 0;
+	err = errno;
+	/*
+	 * Either @hva is bad, or it was mapped and the answer did not get out:
+	 * nothing else was there, that would have been EEXIST.
+	 */
+	if (err == EFAULT)
+		(void)unmap_ioctl(s, r);
+	errno = err;
+	return spoor_fail_errno(
+		"space %s: IOMMU_IOAS_MAP of 0x%llx+0x%llx to %p", s->name,
+		(unsigned long long)r->iova, (unsigned long long)r->len, hva);
 }
 
 static int iommufd_unmap(struct spoor_space *s, const struct spoor_range *r)
 {
-	struct iommu_ioas_unmap unmap = {
-		.size = sizeof(unmap),
-		.ioas_id = s->ioas_id,
-		.iova = r->iova,
-		.length = r->len,
-	};
+	int err = unmap_ioctl(s, r);
 
-	if (ioctl(s->fd, IOMMU_IOAS_UNMAP, &unmap) < 0)
-		return spoor_fail_errno(
-			"space %s: IOMMU_IOAS_UNMAP of 0x%llx+0x%llx", s->name,
-			(unsigned long long)r->iova,
-			(unsigned long long)r->len);
-	return 0;
+	/* The answer did not get out.  Then it may be gone already. */
+	if (err == -EFAULT) {
+		err = unmap_ioctl(s, r);
+		if (err == -ENOENT)
+			err = 0;
+	}
+	if (!err)
+		return 0;
+	errno = -err;
+	return spoor_fail_errno("space %s: IOMMU_IOAS_UNMAP of 0x%llx+0x%llx",
+				s->name, (unsigned long long)r->iova,
+				(unsigned long long)r->len);
 }
 
 /* Objects go with the iommufd. */

@@ -79,7 +79,8 @@ static int type1_map(struct spoor_space *s, const struct spoor_range *r,
 	return s->iommu_set ? map_dma(s, r, hva, flags) : 0;
 }
 
-static int type1_unmap(struct spoor_space *s, const struct spoor_range *r)
+/* Bytes unmapped, or -errno. */
+static long long unmap_ioctl(struct spoor_space *s, const struct spoor_range *r)
 {
 	struct vfio_iommu_type1_dma_unmap unmap = {
 		.argsz = sizeof(unmap),
@@ -87,22 +88,39 @@ static int type1_unmap(struct spoor_space *s, const struct spoor_range *r)
 		.size = r->len,
 	};
 
+	if (ioctl(s->fd, VFIO_IOMMU_UNMAP_DMA, &unmap) < 0)
+		return -errno;
+	return (long long)unmap.size;
+}
+
+static int type1_unmap(struct spoor_space *s, const struct spoor_range *r)
+{
+	long long n;
+
 	if (!s->iommu_set)
 		return 0;
-	if (ioctl(s->fd, VFIO_IOMMU_UNMAP_DMA, &unmap) < 0)
+	n = unmap_ioctl(s, r);
+	/* The answer did not get out.  Then it may be gone already. */
+	if (n == -EFAULT) {
+		n = unmap_ioctl(s, r);
+		if (!n)
+			return 0;
+	}
+	if (n < 0) {
+		errno = (int)-n;
 		return spoor_fail_errno(
 			"space %s: VFIO_IOMMU_UNMAP_DMA of 0x%llx+0x%llx",
 			s->name, (unsigned long long)r->iova,
 			(unsigned long long)r->len);
+	}
 	/* It answers 0 for a range it did not find. */
-	if (unmap.size != r->len)
+	if ((uint64_t)n != r->len)
 		return spoor_fail(
 			EIO,
 			"space %s: VFIO_IOMMU_UNMAP_DMA of 0x%llx+0x%llx: the "
 			"kernel unmapped 0x%llx bytes",
 			s->name, (unsigned long long)r->iova,
-			(unsigned long long)r->len,
-			(unsigned long long)unmap.size);
+			(unsigned long long)r->len, (unsigned long long)n);
 	return 0;
 }
 
