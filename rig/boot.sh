@@ -12,24 +12,28 @@ boot()
 	[ -e "$work/$target.cpio" ] || base_image "$target"
 	job_image "$work/$target.job" "$@"
 	cat "$work/$target.cpio" "$work/$target.job" >"$work/$target.initrd"
-	iommu="-device intel-iommu,intremap=on"
-	case "$target" in
-	*-mock) iommu= ;;
-	esac
-	edu=
-	for slot in 10 11 12 13 14; do
-		edu="$edu -device edu,addr=0x$slot.0,dma_mask=0xffffffffff"
+	devices="-device intel-iommu,intremap=on"
+	# Each behind a port of its own, so that Linux can reset it.
+	for n in 1 2 3 4 5; do
+		devices="$devices -device pcie-root-port,id=p$n,chassis=$n"
+		devices="$devices -device edu,bus=p$n,dma_mask=$edu_mask"
 	done
+	# Memory that a device can reach as its peer's.
+	devices="$devices -object memory-backend-ram,id=m,size=1M,share=on"
+	devices="$devices -device ivshmem-plain,memdev=m,addr=0x1e"
+	case "$target" in
+	*-mock) devices= ;;
+	esac
 	rm -f "$work/$target.status"
 	# shellcheck disable=SC2086
 	{ qemu_limit=$seconds run_qemu \
 		-machine q35,kernel-irqchip=split -accel tcg -cpu max -smp 1 \
 		-m 1G -nodefaults -display none -no-reboot -monitor none \
 		-chardev stdio,id=out,signal=off -serial chardev:out \
-		-serial "file:$work/$target.console" $iommu $edu \
+		-serial "file:$work/$target.console" $devices \
 		-kernel "$kernel" -initrd "$work/$target.initrd" \
 		-append "console=ttyS1 intel_iommu=on panic=-1 oops=panic \
-init_on_alloc=0 quiet" </dev/null 2>"$work/$target.qemu" ||
+init_on_alloc=0 no_timer_check acpi=noirq quiet" </dev/null 2>"$work/$target.qemu" ||
 		echo "qemu $?" >"$work/$target.status"; } |
 		awk -v status="$work/$target.status" '
 			/^rig-exit: / { print "guest", $2 >status

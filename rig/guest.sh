@@ -3,6 +3,9 @@
 # What goes into the guest: our programs, linked statically, the kernel
 # modules, and an init.  Sourced by rig/run.
 
+# As wide as QEMU's edu devices get it, and as their driver is told.
+edu_mask=0xffffffffff
+
 # The rig's tests and the command, into $build/rig.
 build_programs()
 {
@@ -30,6 +33,7 @@ get_modules()
 	build_module "$1"
 	for file in "$module"/*.ko; do
 		cp "$file" "$into/$n-${file##*/}"
+		echo "dma_mask=$edu_mask" >"$into/$n-${file##*/}.args"
 		n=$((n + 1))
 	done
 }
@@ -60,7 +64,7 @@ base_image()
 	cp "$busybox" "$tree/bin/"
 	cp "$rig/guest/init" "$tree/init"
 	cp "$rig/guest/suite" "$tree/bin/"
-	cp "$work/$1.ko"/*.ko "$tree/modules/" 2>/dev/null || true
+	cp -r "$work/$1.ko/." "$tree/modules"
 	for file in "$build"/rig/*; do
 		[ -f "$file" ] && [ -x "$file" ] || continue
 		strip -o "$tree/bin/${file##*/}" "$file"

@@ -152,7 +152,7 @@ static void mappings_are_followed(void *mem)
 }
 
 /* An entry of 1 MiB is dirty as a whole: more is reported, nothing is lost. */
-static void large_entries_are_dirty_as_a_whole(void *mem)
+static void large_entries_are_dirty_as_a_whole(void)
 {
 	const uint64_t nr = 1024;
 	const struct spoor_range r = { .iova = IOVA, .len = nr * PAGE };
@@ -162,7 +162,13 @@ static void large_entries_are_dirty_as_a_whole(void *mem)
 	struct spoor_tracker *t;
 	struct mock m;
 	uint64_t page, new;
+	void *mem;
 
+	/* The host's pages must be as large. */
+	rig_put("/proc/sys/vm/nr_hugepages", "2");
+	mem = mmap(NULL, r.len, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	CHECK(mem != MAP_FAILED);
 	mock_up(&m, MOCK_HUGE, 0);
 	OK(spoor_space_map(m.space, &r, mem, 0));
 	OK(spoor_tracker_open_iommu(&t, m.space, &m.dev));
@@ -184,22 +190,21 @@ static void large_entries_are_dirty_as_a_whole(void *mem)
 	CHECK(new <= 512);
 	t = spoor_tracker_free(t);
 	mock_down(&m);
+	munmap(mem, r.len);
+	rig_put("/proc/sys/vm/nr_hugepages", "0");
 }
 
 int main(void)
 {
 	static const uint64_t sizes[] = { 1, 63, 64, 65, 255, 256, 257, MAX };
-	void *mem;
+	void *mem = rig_memory((MAX + 1) * PAGE);
 
-	/* 2 MiB aligned, so that large entries are possible. */
-	CHECK(!posix_memalign(&mem, 2u << 20, (MAX + 1) * PAGE));
-	memset(mem, 0, (MAX + 1) * PAGE);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		what_is_written_is_reported_once(sizes[i], mem);
 	starting_forgets_what_was_before(mem);
 	pages_behind_a_hole_are_not_lost(mem);
 	mappings_are_followed(mem);
-	large_entries_are_dirty_as_a_whole(mem);
-	free(mem);
+	large_entries_are_dirty_as_a_whole();
+	munmap(mem, (MAX + 1) * PAGE);
 	return 0;
 }

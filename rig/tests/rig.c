@@ -2,6 +2,7 @@
 /* What the rig's tests share; see rig.h. */
 #include "rig.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -59,6 +60,15 @@ void rig_down(struct rig_device *r)
 {
 	r->dev = spoor_device_free(r->dev);
 	r->space = spoor_space_free(r->space);
+}
+
+void rig_put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	CHECK(fd >= 0);
+	CHECK(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
 }
 
 void *rig_memory(uint64_t len)

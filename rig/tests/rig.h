@@ -20,11 +20,11 @@
 #include <spoor/space.h>
 
 /* The guest's edu devices; the last has no driver that logs or migrates. */
-#define EDU0	  "0000:00:10.0"
-#define EDU1	  "0000:00:11.0"
-#define EDU2	  "0000:00:12.0"
-#define EDU3	  "0000:00:13.0"
-#define EDU_PLAIN "0000:00:14.0"
+#define EDU0	  "0000:01:00.0"
+#define EDU1	  "0000:02:00.0"
+#define EDU2	  "0000:03:00.0"
+#define EDU3	  "0000:04:00.0"
+#define EDU_PLAIN "0000:05:00.0"
 
 #define PAGE 4096u
 
@@ -68,6 +68,9 @@ void rig_up(struct rig_device *r, enum spoor_space_backend backend,
 	    const char *address);
 void rig_down(struct rig_device *r);
 void rig_enable(struct spoor_device *dev);
+
+/* Write to a file of /proc or /sys. */
+void rig_put(const char *path, const char *text);
 
 /* Shared memory of this process, for DMA; zeroed. */
 void *rig_memory(uint64_t len);
