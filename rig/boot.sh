@@ -3,15 +3,14 @@
 # QEMU and what comes out of it.  Sourced by rig/run.
 
 # boot TARGET SECONDS COMMAND...: run it in a guest; its output is the first
-# serial port's, the kernel's messages go to $work/TARGET.console.
+# serial port's, the kernel's messages go to $work/$id.console.
 boot()
 {
 	target=$1 seconds=$2
 	shift 2
 	get_kernel "$target"
-	[ -e "$work/$target.cpio" ] || base_image "$target"
-	job_image "$work/$target.job" "$@"
-	cat "$work/$target.cpio" "$work/$target.job" >"$work/$target.initrd"
+	job_image "$work/$id.job" "$@"
+	cat "$work/$target.cpio" "$work/$id.job" >"$work/$id.initrd"
 	devices="-device intel-iommu,intremap=on"
 	# Each behind a port of its own, so that Linux can reset it.
 	for n in 1 2 3 4 5; do
@@ -24,31 +23,31 @@ boot()
 	case "$target" in
 	*-mock) devices= ;;
 	esac
-	rm -f "$work/$target.status"
+	rm -f "$work/$id.status"
 	# shellcheck disable=SC2086
 	{ qemu_limit=$seconds run_qemu \
 		-machine q35,kernel-irqchip=split -accel tcg -cpu max -smp 1 \
 		-m 1G -nodefaults -display none -no-reboot -monitor none \
 		-chardev stdio,id=out,signal=off -serial chardev:out \
-		-serial "file:$work/$target.console" $devices \
-		-kernel "$kernel" -initrd "$work/$target.initrd" \
+		-serial "file:$work/$id.console" $devices \
+		-kernel "$kernel" -initrd "$work/$id.initrd" \
 		-append "console=ttyS1 intel_iommu=on panic=-1 oops=panic \
-init_on_alloc=0 no_timer_check acpi=noirq quiet" </dev/null 2>"$work/$target.qemu" ||
-		echo "qemu $?" >"$work/$target.status"; } |
-		awk -v status="$work/$target.status" '
+init_on_alloc=0 no_timer_check acpi=noirq quiet" </dev/null 2>"$work/$id.qemu" ||
+		echo "qemu $?" >"$work/$id.status"; } |
+		awk -v status="$work/$id.status" '
 			/^rig-exit: / { print "guest", $2 >status
 				close(status); next }
 			{ print; fflush() }'
 	who=none ended=125
-	[ ! -e "$work/$target.status" ] || read -r who ended <"$work/$target.status"
+	[ ! -e "$work/$id.status" ] || read -r who ended <"$work/$id.status"
 	[ "$who" != guest ] || return "$ended"
 	if [ "$ended" = 124 ] || [ "$ended" = 137 ]; then
 		ended=124
 		say "$target: out of time ($seconds s); the kernel's last words:"
 	else
 		say "$target: the guest died; QEMU's and the kernel's last words:"
-		cat "$work/$target.qemu" >&2
+		cat "$work/$id.qemu" >&2
 	fi
-	tail -n 40 "$work/$target.console" >&2
+	tail -n 40 "$work/$id.console" >&2
 	return "$ended"
 }

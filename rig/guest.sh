@@ -69,6 +69,7 @@ base_image()
 		[ -f "$file" ] && [ -x "$file" ] || continue
 		strip -o "$tree/bin/${file##*/}" "$file"
 	done
+	strip -o "$tree/bin/spoor" "$build/spoor-static"
 	find "$rig/tests" -name '*.sh' -exec cp {} "$tree/tests/" \;
 	find "$rig/tests" -name '*.json' -exec cp {} "$tree/tests/" \;
 	chmod -R +x "$tree/init" "$tree/bin" "$tree/tests"
