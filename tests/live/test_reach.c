@@ -22,8 +22,8 @@
 
 static const struct vmm_config config = {
 	.regions = { { 0, 8u << 20 }, { 1u << 30, 4u << 20 } },
-	.devices = { { NULL },
-		     { NULL },
+	.devices = { { .name = NULL },
+		     { .name = NULL },
 		     { .name = "dsa0", .backend = SPOOR_SPACE_IOMMUFD } },
 };
 
