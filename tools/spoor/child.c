@@ -253,7 +253,10 @@ static bool open_guest(struct child *c)
  */
 static bool models_are_there(struct child *c)
 {
-	if (!getenv("SOFTVFIO_CONFIG") || door_nr_devices() > 0)
+	bool meant = getenv("SOFTVFIO_CONFIG") ||
+		     (c->mf && machine_has_models(c->mf));
+
+	if (!meant || door_nr_devices() > 0)
 		return true;
 	child_tell_failed(c, 1,
 			  "the machine has software devices, but softvfio was "
@@ -278,7 +281,7 @@ bool child_start(struct child *c, const struct opts *o, const char *side,
 	if (!child_begin(c, o))
 		return false;
 	c->side = side;
-	if (!load(c))
+	if (!load(c) || !models_are_there(c))
 		return false;
 	if (machine_open(&c->m, c->mf, contents)) {
 		child_tell_failed(c, c->m.exit_code, c->m.error);
