@@ -119,8 +119,10 @@ int spoor_done_decode(struct spoor_done *ret, const void *data, size_t len)
 	/* One a device, and one for the CPUs. */
 	if (in.failed || zero || nr > SPOOR_HELLO_DEVICES_MAX + 1)
 		return spoor_fail(EPROTO, "stream: malformed DONE frame");
-	failures = calloc(nr ? nr : 1, sizeof(*failures));
-	if (!failures)
+	/* None is what a source can always be told. */
+	if (nr)
+		failures = calloc(nr, sizeof(*failures));
+	if (nr && !failures)
 		return spoor_fail(ENOMEM, "stream: out of memory");
 	for (uint32_t i = 0; i < nr; i++) {
 		failures[i].device = spoor_rbuf_u32(&in);
