@@ -37,6 +37,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,7 +218,9 @@ static void sync_stop(struct process_tracker *p)
 	if (!s->dirty)
 		return;
 	if (s->has_thread) {
-		eventfd_write(p->fd, 1);
+		/* Unless it is told it never ends, and we would never return. */
+		while (eventfd_write(p->fd, 1))
+			sched_yield();
 		pthread_join(s->thread, NULL);
 		s->has_thread = false;
 	}
