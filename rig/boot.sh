@@ -26,13 +26,13 @@ boot()
 	rm -f "$work/$id.status"
 	# shellcheck disable=SC2086
 	{ qemu_limit=$seconds run_qemu \
-		-machine q35,kernel-irqchip=split -accel tcg -cpu max -smp 1 \
+		-machine q35,kernel-irqchip=split -accel tcg -cpu qemu64 -smp 1 \
 		-m 1G -nodefaults -display none -no-reboot -monitor none \
 		-chardev stdio,id=out,signal=off -serial chardev:out \
 		-serial "file:$work/$id.console" $devices \
 		-kernel "$kernel" -initrd "$work/$id.initrd" \
 		-append "console=ttyS1 intel_iommu=on panic=-1 oops=panic \
-init_on_alloc=0 no_timer_check acpi=noirq quiet" </dev/null 2>"$work/$id.qemu" ||
+init_on_alloc=0 mitigations=off no_timer_check acpi=noirq quiet" </dev/null 2>"$work/$id.qemu" ||
 		echo "qemu $?" >"$work/$id.status"; } |
 		awk -v status="$work/$id.status" '
 			/^rig-exit: / { print "guest", $2 >status

@@ -72,7 +72,7 @@ int edu_dma_wait_idle(struct edu_device *edu)
 			pci_err(edu->core.pdev, "the DMA engine hangs\n");
 			return -EIO;
 		}
-		usleep_range(500, 1000);
+		usleep_range(2000, 4000);
 	}
 	return 0;
 }

@@ -246,7 +246,7 @@ void edu_wait(struct edu *e)
 
 	while (edu_busy(e)) {
 		CHECK(now() < end);
-		usleep(1000);
+		usleep(5000);
 	}
 }
 

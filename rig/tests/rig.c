@@ -112,6 +112,6 @@ void edu_dma(struct spoor_device *dev, bool to_memory, uint64_t iova,
 		  EDU_DMA_RUN | (to_memory ? EDU_DMA_WRITE : 0));
 	for (int ms = 0; edu_read(dev, EDU_DMA_CMD) & EDU_DMA_RUN; ms++) {
 		CHECK(ms < 5000);
-		usleep(1000);
+		usleep(5000);
 	}
 }
