@@ -33,6 +33,7 @@ struct model_log {
 	unsigned int shift; /* of the granule */
 	bool failed; /* sticky until stop */
 	uint64_t nr_reports;
+	uint64_t nr_words;
 	uint64_t distinct; /* granules marked for the first time */
 	_Atomic(uint64_t) *dirty;
 	_Atomic(uint64_t) *deaf; /* never reported; NULL: none is */
@@ -107,7 +108,7 @@ static struct model_log *log_new(const struct model *m,
 		granules = ((spans[i].last - spans[i].first) >> log->shift) + 1;
 		bits += (granules + 63) & ~UINT64_C(63);
 	}
-	words = bits / 64;
+	log->nr_words = words = bits / 64;
 	log->bounded = c->queue != 0;
 	log->room = c->queue && c->queue < QUEUE_MAX ? c->queue : QUEUE_MAX;
 	log->queue = calloc(log->room, sizeof(*log->queue));
@@ -189,6 +190,16 @@ int model_log_start(struct model *m, const struct model_range *ranges,
 	return 0;
 }
 
+/* Bits of a word that a report would tell. */
+static unsigned int pending(const struct model_log *log, uint64_t word)
+{
+	uint64_t bits = log->dirty[word];
+
+	if (log->deaf)
+		bits &= ~log->deaf[word];
+	return (unsigned int)__builtin_popcountll(bits);
+}
+
 void log_drop(struct model *m)
 {
 	struct model_log *log = m->log;
@@ -196,6 +207,9 @@ void log_drop(struct model *m)
 	pthread_mutex_lock(&m->dma_lock);
 	m->log = NULL;
 	pthread_mutex_unlock(&m->dma_lock);
+	/* No mark comes any more.  Deaf ones would never have been told. */
+	for (uint64_t i = 0; log && i < log->nr_words; i++)
+		model_count(&m->counters.discarded, pending(log, i));
 	log_free(log);
 	m->kept_log = log_free(m->kept_log);
 }
@@ -308,7 +322,21 @@ struct report {
 	void *ctx;
 };
 
-/* Granules that the reader did not take are dirty as before. */
+/*
+ * What the reader did not take is dirty as before.  What was marked again since
+ * it was taken was counted again, and is one mark all the same.
+ */
+static void put_word_back(struct report *r, uint64_t word, uint64_t mask)
+{
+	uint64_t old = atomic_fetch_or_explicit(&r->log->dirty[word], mask,
+						memory_order_release);
+
+	atomic_fetch_sub_explicit(
+		&r->m->counters.marks,
+		(unsigned int)__builtin_popcountll(old & mask),
+		memory_order_relaxed);
+}
+
 static void put_back(struct report *r, size_t from)
 {
 	const struct log_area *a;
@@ -319,9 +347,7 @@ static void put_back(struct report *r, size_t from)
 		for (a = r->log->areas; iova < a->first || iova > a->last;)
 			a++;
 		bit = a->bit + ((iova - a->first) >> r->log->shift);
-		atomic_fetch_or_explicit(&r->log->dirty[bit / 64],
-					 UINT64_C(1) << (bit % 64),
-					 memory_order_release);
+		put_word_back(r, bit / 64, UINT64_C(1) << (bit % 64));
 	}
 }
 
@@ -375,8 +401,7 @@ static int report_word(struct report *r, uint64_t word, uint64_t mask,
 			continue;
 		rc = drain(r);
 		if (rc) {
-			atomic_fetch_or_explicit(&log->dirty[word], taken,
-						 memory_order_release);
+			put_word_back(r, word, taken);
 			return rc;
 		}
 	}

@@ -226,6 +226,7 @@ void model_counters(struct model *m, struct model_counters *ret)
 		.marks = count_of(&m->counters.marks),
 		.reports = count_of(&m->counters.reports),
 		.pages_reported = count_of(&m->counters.pages_reported),
+		.discarded = count_of(&m->counters.discarded),
 		.dropped = count_of(&m->counters.dropped),
 		.backlog_dropped = count_of(&m->counters.backlog_dropped),
 		.faults = count_of(&m->counters.faults),

@@ -102,6 +102,8 @@ struct model_host_ops {
 /* All counters since creation; marks and pages_reported in log granules. */
 struct model_counters {
 	uint64_t dma_writes, dma_bytes, marks, reports, pages_reported;
+	/* marks that went with a log that was stopped or reset */
+	uint64_t discarded;
 	uint64_t dropped; /* truth entries overwritten by others at STOP */
 	uint64_t backlog_dropped; /* nic: packets in the socket at STOP */
 	uint64_t faults; /* DMA the host refused */

@@ -188,8 +188,8 @@ struct model {
 
 	struct {
 		_Atomic(uint64_t) dma_writes, dma_bytes, marks, reports,
-			pages_reported, dropped, backlog_dropped, faults,
-			violations, peer_writes;
+			pages_reported, discarded, dropped, backlog_dropped,
+			faults, violations, peer_writes;
 	} counters;
 };
 

@@ -94,6 +94,7 @@ int softvfio_device_counters(const char *device, struct softvfio_counters *ret)
 		.marks = c.marks,
 		.reports = c.reports,
 		.pages_reported = c.pages_reported,
+		.discarded = c.discarded,
 		.dropped = c.dropped,
 		.backlog_dropped = c.backlog_dropped,
 		.faults = c.faults,

@@ -91,13 +91,14 @@ void sv_type1_release(struct sv_container *c); /* every mapping goes */
 long sv_type1_get_info(struct sv_container *c, void *arg);
 long sv_type1_map(struct sv_container *c, void *arg);
 long sv_type1_unmap(struct sv_container *c, void *arg);
-void sv_type1_free_area(struct sv_area *area);
+void sv_type1_free_area(struct sv_container *c, struct sv_area *area);
 
 /* type1_dirty.c */
 long sv_type1_dirty_pages(struct sv_container *c, void *arg);
 /* List write-locked. */
 int sv_type1_track_area(struct sv_container *c, struct sv_area *area);
-void sv_type1_untrack_area(struct sv_area *area);
+/* What was marked and not reported is discarded, and counted so. */
+void sv_type1_untrack_area(struct sv_container *c, struct sv_area *area);
 int sv_type1_check_bitmap(uint64_t nr_pages, uint64_t bytes);
 int sv_type1_report_area(struct sv_container *c, struct sv_area *area,
 			 uint64_t base, uint64_t user_bitmap);

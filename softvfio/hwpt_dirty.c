@@ -134,6 +134,7 @@ void dirty_table_remove(struct sv_area *area, const struct iommufd_hwpt *hwpt)
 	t = *at;
 	if (t) {
 		*at = t->next;
+		dirty_table_clear(t);
 		free(t);
 	}
 }
@@ -144,6 +145,7 @@ void dirty_tables_free(struct ioas_area *ia)
 
 	while ((t = ia->tables)) {
 		ia->tables = t->next;
+		dirty_table_clear(t);
 		free(t);
 	}
 }
@@ -161,10 +163,14 @@ struct dirty_table *dirty_table_find(const struct sv_area *area,
 
 void dirty_table_clear(struct dirty_table *t)
 {
+	uint64_t nr = 0;
 	size_t i;
 
 	for (i = 0; i < t->nr_words; i++)
-		atomic_store_explicit(&t->words[i], 0, memory_order_relaxed);
+		nr += (uint64_t)__builtin_popcountll(atomic_exchange_explicit(
+			&t->words[i], 0, memory_order_relaxed));
+	if (nr)
+		atomic_fetch_add(&t->hwpt->stat->discarded, nr);
 }
 
 void dirty_mark(const struct iommufd_hwpt *hwpt, const struct sv_area *area,

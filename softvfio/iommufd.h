@@ -250,7 +250,7 @@ void dirty_tables_free(struct ioas_area *ia);
 /* List locked.  NULL: this HWPT cannot track. */
 struct dirty_table *dirty_table_find(const struct sv_area *area,
 				     const struct iommufd_hwpt *hwpt);
-/* List write-locked. */
+/* List write-locked.  What was marked is discarded, and counted so. */
 void dirty_table_clear(struct dirty_table *t);
 /* List read-locked: the entry of @iova was written. */
 void dirty_mark(const struct iommufd_hwpt *hwpt, const struct sv_area *area,

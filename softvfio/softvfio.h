@@ -36,7 +36,7 @@ SOFTVFIO_API long softvfio_truth_check(struct softvfio_lost *ret, size_t cap);
 
 struct softvfio_counters {
 	uint64_t dma_writes, dma_bytes, marks, reports, pages_reported;
-	uint64_t dropped, backlog_dropped, faults, violations;
+	uint64_t discarded, dropped, backlog_dropped, faults, violations;
 	uint64_t peer_writes; /* of others, into its BAR memory */
 };
 SOFTVFIO_API int softvfio_device_counters(const char *device,

@@ -47,6 +47,7 @@ void sv_spaces_each(void (*fn)(void *ctx, const struct sv_space_counters *c),
 			.marks = atomic_load(&s->marks),
 			.dirty_reads = atomic_load(&s->dirty_reads),
 			.pages_reported = atomic_load(&s->pages_reported),
+			.discarded = atomic_load(&s->discarded),
 		};
 
 		fn(ctx, &c);

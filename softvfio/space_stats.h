@@ -13,8 +13,11 @@
 
 struct sv_space_stat {
 	char name[48];
-	/* Bits that went from 0 to 1, reads, bits that were reported. */
-	atomic_ullong marks, dirty_reads, pages_reported;
+	/*
+	 * Bits that went from 0 to 1, reads, bits that were reported, and bits
+	 * that went unreported with their mapping or with the tracking.
+	 */
+	atomic_ullong marks, dirty_reads, pages_reported, discarded;
 	struct sv_space_stat *next; /* the registry's */
 };
 

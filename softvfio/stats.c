@@ -79,13 +79,13 @@ static void put_device(FILE *out, struct sv_device *dev)
 	fprintf(out,
 		", \"dma_writes\": %" PRIu64 ", \"dma_bytes\": %" PRIu64
 		", \"marks\": %" PRIu64 ", \"reports\": %" PRIu64
-		", \"pages_reported\": %" PRIu64 ", \"dropped\": %" PRIu64
-		", \"faults\": %" PRIu64 ", \"violations\": %" PRIu64
-		", \"backlog_dropped\": %" PRIu64 ", \"peer_writes\": %" PRIu64
-		", \"states\": [",
+		", \"pages_reported\": %" PRIu64 ", \"discarded\": %" PRIu64
+		", \"dropped\": %" PRIu64 ", \"faults\": %" PRIu64
+		", \"violations\": %" PRIu64 ", \"backlog_dropped\": %" PRIu64
+		", \"peer_writes\": %" PRIu64 ", \"states\": [",
 		c.dma_writes, c.dma_bytes, c.marks, c.reports, c.pages_reported,
-		c.dropped, c.faults, c.violations, c.backlog_dropped,
-		c.peer_writes);
+		c.discarded, c.dropped, c.faults, c.violations,
+		c.backlog_dropped, c.peer_writes);
 	put_states(out, dev);
 	fputs("]}", out);
 }
@@ -103,8 +103,9 @@ static void put_space(void *ctx, const struct sv_space_counters *c)
 	put_string(s->out, c->name);
 	fprintf(s->out,
 		", \"marks\": %" PRIu64 ", \"dirty_reads\": %" PRIu64
-		", \"pages_reported\": %" PRIu64 "}",
-		c->marks, c->dirty_reads, c->pages_reported);
+		", \"pages_reported\": %" PRIu64 ", \"discarded\": %" PRIu64
+		"}",
+		c->marks, c->dirty_reads, c->pages_reported, c->discarded);
 	s->comma = ", ";
 }
 

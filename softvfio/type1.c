@@ -76,11 +76,11 @@ void sv_type1_detach(struct sv_container *c, struct sv_group *g)
 	}
 }
 
-void sv_type1_free_area(struct sv_area *area)
+void sv_type1_free_area(struct sv_container *c, struct sv_area *area)
 {
 	struct sv_type1_dma *dma = area->priv;
 
-	free(dma->bitmap);
+	sv_type1_untrack_area(c, area);
 	sv_type1_free_pins(dma);
 	free(dma);
 	sv_area_free(area);
@@ -90,7 +90,8 @@ void sv_type1_release(struct sv_container *c)
 {
 	pthread_rwlock_wrlock(&c->list.lock);
 	while (c->list.nr)
-		sv_type1_free_area(sv_area_remove_at(&c->list, c->list.nr - 1));
+		sv_type1_free_area(c,
+				   sv_area_remove_at(&c->list, c->list.nr - 1));
 	c->tracking = false;
 	c->type = 0;
 	pthread_rwlock_unlock(&c->list.lock);
@@ -246,7 +247,7 @@ static int map_locked(struct sv_container *c,
 	if (!err)
 		err = sv_area_insert(&c->list, area);
 	if (err)
-		sv_type1_free_area(area);
+		sv_type1_free_area(c, area);
 	return err;
 }
 
@@ -315,7 +316,7 @@ static int unmap_one(struct sv_container *c, struct unmap *u, size_t index)
 			return err;
 	}
 	sv_type1_lose_pins(c, area);
-	sv_type1_free_area(sv_area_remove_at(&c->list, index));
+	sv_type1_free_area(c, sv_area_remove_at(&c->list, index));
 	return 0;
 }
 

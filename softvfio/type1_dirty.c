@@ -76,14 +76,6 @@ int sv_type1_track_area(struct sv_container *c, struct sv_area *area)
 	return 0;
 }
 
-void sv_type1_untrack_area(struct sv_area *area)
-{
-	struct sv_type1_dma *dma = area->priv;
-
-	free(dma->bitmap);
-	dma->bitmap = NULL;
-}
-
 int sv_type1_check_bitmap(uint64_t nr_pages, uint64_t bytes)
 {
 	if (!nr_pages || !bytes || bytes > SPOOR_TYPE1_BITMAP_MAX ||
@@ -113,6 +105,17 @@ static uint64_t count_own_bits(const struct sv_type1_dma *dma)
 		nr += (uint64_t)__builtin_popcountll(dma->bitmap[full] &
 						     ((1ull << rest) - 1));
 	return nr;
+}
+
+void sv_type1_untrack_area(struct sv_container *c, struct sv_area *area)
+{
+	struct sv_type1_dma *dma = area->priv;
+
+	if (!dma->bitmap)
+		return;
+	atomic_fetch_add(&c->stat->discarded, count_own_bits(dma));
+	free(dma->bitmap);
+	dma->bitmap = NULL;
 }
 
 /* Shift left by less than a word, from the end so that it works in place. */
@@ -180,7 +183,7 @@ static int start(struct sv_container *c)
 		err = sv_type1_track_area(c, c->list.areas[i]);
 		if (err) {
 			for (size_t u = 0; u < i; u++)
-				sv_type1_untrack_area(c->list.areas[u]);
+				sv_type1_untrack_area(c, c->list.areas[u]);
 			return err;
 		}
 	}
@@ -194,7 +197,7 @@ static void stop(struct sv_container *c)
 		return;
 	c->tracking = false;
 	for (size_t i = 0; i < c->list.nr; i++)
-		sv_type1_untrack_area(c->list.areas[i]);
+		sv_type1_untrack_area(c, c->list.areas[i]);
 }
 
 /* A request holds whole mappings: its ends may not cut one. */

@@ -162,6 +162,34 @@ static void dirty_is_exact_for_every_size(void **state)
 	munmap(mem, 4097 * PAGE);
 }
 
+static void marks_that_were_never_reported_are_discarded(void **state)
+{
+	struct world *w = world(state);
+	uint64_t len = 4 * PAGE;
+	uint8_t *mem = test_memory(len, PAGE);
+
+	/* By enabling anew, */
+	test_map(w->fd, w->ioas, mem, len, IOVA);
+	touch(w, IOVA);
+	touch(w, IOVA + PAGE);
+	test_tracking(w->fd, w->hwpt, true);
+	assert_int_equal(counters(w).discarded, 2);
+	/* with the memory, */
+	touch(w, IOVA + 2 * PAGE);
+	assert_int_equal(read_dirty(w, KEEP, IOVA, len), 0);
+	assert_int_equal(try_unmap(w->fd, w->ioas, IOVA, &len), 0);
+	assert_int_equal(counters(w).discarded, 3);
+	/* and not what was told. */
+	test_map(w->fd, w->ioas, mem, len, IOVA);
+	touch(w, IOVA);
+	assert_int_equal(read_dirty(w, CLEAR, IOVA, len), 0);
+	assert_int_equal(try_unmap(w->fd, w->ioas, IOVA, &len), 0);
+	assert_int_equal(counters(w).discarded, 3);
+	assert_int_equal(counters(w).pages_reported, 1);
+	assert_int_equal(counters(w).marks, 4);
+	munmap(mem, 4 * PAGE);
+}
+
 static void write_across_pages_marks_both(void **state)
 {
 	struct world *w = world(state);
@@ -541,6 +569,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(cut_areas_keep_their_dirty_bits),
 		T(dirty_is_exact_for_every_size),
+		T(marks_that_were_never_reported_are_discarded),
 		T(write_across_pages_marks_both),
 		T(reads_and_faults_mark_nothing),
 		T(last_page_of_the_aperture_is_tracked),

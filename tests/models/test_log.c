@@ -466,6 +466,58 @@ static void granules_the_reader_refused_stay_dirty(void **state)
 	}
 }
 
+static int write_again_and_fail(void *ctx, uint64_t iova, uint64_t len)
+{
+	(void)ctx;
+	(void)len;
+	poke(iova, 8);
+	return -ENOSPC;
+}
+
+static void a_mark_during_a_report_that_fails_counts_once(void **state)
+{
+	struct page_set set;
+
+	(void)state;
+	start(0, SPACE, PAGE);
+	poke(PAGE, 8);
+	poke(2 * PAGE, 8);
+	assert_int_equal(
+		model_log_report(m, 0, SPACE, write_again_and_fail, NULL),
+		-ENOSPC);
+	report(&set, 0, SPACE);
+	assert_int_equal(set.nr_calls, 2);
+	assert_int_equal(counters(m).marks, 2);
+	assert_int_equal(counters(m).pages_reported, 2);
+}
+
+static void marks_that_go_with_the_log_are_discarded(void **state)
+{
+	struct model_config c = fake_config("dsa");
+	struct page_set set;
+
+	(void)state;
+	start(0, SPACE, PAGE);
+	poke(0, 3 * PAGE);
+	report(&set, 0, PAGE);
+	assert_int_equal(model_log_stop(m), 0);
+	assert_int_equal(counters(m).marks, 3);
+	assert_int_equal(counters(m).pages_reported, 1);
+	assert_int_equal(counters(m).discarded, 2);
+	start(0, SPACE, PAGE);
+	poke(0, 8);
+	assert_int_equal(model_reset(m), 0);
+	assert_int_equal(counters(m).discarded, 3);
+	/* That one does not hear is another matter. */
+	c.log.deaf = 2;
+	make(&c);
+	start(0, SPACE, PAGE);
+	poke(0, 4 * PAGE);
+	assert_int_equal(model_log_stop(m), 0);
+	assert_int_equal(counters(m).marks, 4);
+	assert_int_equal(counters(m).discarded, 2);
+}
+
 static void costs_are_spent(void **state)
 {
 	struct model_config c = fake_config("dsa");
@@ -509,6 +561,8 @@ int main(void)
 		T(every_16th_granule_marked_is_never_reported),
 		T(deaf_1_never_reports_anything),
 		T(granules_the_reader_refused_stay_dirty),
+		T(a_mark_during_a_report_that_fails_counts_once),
+		T(marks_that_go_with_the_log_are_discarded),
 		T(costs_are_spent),
 	};
 

@@ -312,6 +312,7 @@ void sv_spaces_each(void (*fn)(void *ctx, const struct sv_space_counters *c),
 		.marks = 11,
 		.dirty_reads = 12,
 		.pages_reported = 13,
+		.discarded = 14,
 	};
 
 	fn(ctx, &c);
@@ -325,6 +326,7 @@ void model_counters(struct model *m, struct model_counters *ret)
 		.marks = 3,
 		.reports = 4,
 		.pages_reported = 5,
+		.discarded = 10,
 		.dropped = 6,
 		.backlog_dropped = 7,
 		.faults = 8,

@@ -152,14 +152,16 @@ def test_counters_are_written_at_the_end(run):
     nic = got["devices"][0]
     states = nic.pop("states")
     assert nic == {"name": "nic0", "dma_writes": 1, "dma_bytes": 2, "marks": 3,
-                   "reports": 4, "pages_reported": 5, "dropped": 6,
+                   "reports": 4, "pages_reported": 5, "discarded": 10,
+                   "dropped": 6,
                    "backlog_dropped": 7, "faults": 8, "violations": 9,
                    "peer_writes": 0}
     assert len(states) == 200
     assert states[:8] == ["RUNNING", "PRE_COPY", "PRE_COPY_P2P", "STOP_COPY",
                           "STOP", "RESUMING", "RUNNING_P2P", "ERROR"]
     assert got["spaces"] == [{"name": "ioas1.hwpt2", "marks": 11,
-                              "dirty_reads": 12, "pages_reported": 13}]
+                              "dirty_reads": 12, "pages_reported": 13,
+                              "discarded": 14}]
 
 
 def test_a_wrapper_does_not_write_over_its_childs_counters(run):
