@@ -12,12 +12,17 @@ import pytest
 from conftest import SPOOR, Run, example
 
 ALL = ["stop-copy", "p2p", "pre-copy"]
+# Everything takes five times as long, and DMA in STOP is a data race indeed:
+# the accelerator's saved state is what its worker writes.
+SANITIZED = "SOFTVFIO_SANITIZED" in os.environ
 
 # The bug, the one rule that it breaks, and models that it can be seen on
 # (nothing here can keep a nic or an mdev at work for long enough, nor point
 # them at a peer).
 BUSY = ["dsa", "edu"]
 MODELS = ["nic", "dsa", "mdev", "edu"]
+# A DMA is sure to be in flight when it is stopped, on a busy machine too.
+SLOW = {"dma_us": 5000}
 FAULTS = {
     "mark-before-data": ("log.order", MODELS),
     "log-forgets-last-page": ("log.last-page", MODELS),
@@ -72,14 +77,19 @@ def conforms(r):
 def pairs():
     """Two models for each bug, all of them where there is time."""
     for i, (fault, (_, models)) in enumerate(FAULTS.items()):
-        chosen = models if "SPOOR_TEST_ALL" in os.environ else \
-            {models[i % len(models)], models[(i + 1) % len(models)]}
+        if "SPOOR_TEST_ALL" in os.environ:
+            chosen = models
+        elif SANITIZED:
+            chosen = models[-1:]
+        else:
+            chosen = {models[(i + n) % len(models)] for n in range(2)}
         yield from ((fault, m) for m in sorted(chosen))
 
 
 @pytest.mark.parametrize("fault,model", list(pairs()))
 def test_planted_bug_is_found_by_its_rule_alone(check, fault, model):
-    r = check(device(model, fault=fault))
+    keys = SLOW if FAULTS[fault][1] == BUSY and model == "edu" else {}
+    r = check(device(model, fault=fault, **keys))
     assert r.code == 1, (r.err, r.out[-2000:])
     assert r.broken == {FAULTS[fault][0]}
     # The calls that show it, and who asks for it.
@@ -100,7 +110,7 @@ def test_every_bug_that_can_be_planted_is_here():
 @pytest.mark.parametrize("migration", [
     list(m) for n in range(3)
     for m in itertools.combinations(["p2p", "pre-copy"], n)] + [None])
-@pytest.mark.parametrize("tracker", [None, {}])
+@pytest.mark.parametrize("tracker", [{}] if SANITIZED else [None, {}])
 def test_healthy_device_conforms(check, model, migration, tracker):
     flags = [] if migration is None else ["stop-copy", *migration]
     rules = conforms(check(device(model, migration=flags, tracker=tracker)))
@@ -114,7 +124,7 @@ def test_healthy_device_conforms(check, model, migration, tracker):
                if e["verdict"] == "not-applicable")
 
 
-@pytest.mark.parametrize("model", BUSY)
+@pytest.mark.parametrize("model", BUSY[-1:] if SANITIZED else BUSY)
 @pytest.mark.parametrize("keys", [
     {"tracker": {"read_while_running": False}},
     {"tracker": {"min_page": "64K", "max_page": "64K"}},
@@ -142,14 +152,14 @@ def test_manual_page_has_every_rule(check):
 
 
 def test_everything_applies_to_a_device_that_can_do_everything(check):
-    r = check(device("edu"))
+    r = check(device("edu", **SLOW))
     assert {e["verdict"] for e in conforms(r).values()} == {"holds"}
     assert r.result()["holds"] == len(r.rules) > 30
 
 
 @pytest.mark.parametrize("backend", ["iommufd", "type1"])
 def test_backend_is_the_users_choice(check, backend):
-    r = check(device("edu"), "--backend", backend)
+    r = check(device("edu", **SLOW), "--backend", backend)
     conforms(r)
     assert r.of("checking")[0]["backend"] == backend
     # iommufd maps no BAR.
@@ -163,10 +173,10 @@ def test_old_kernel_has_less_to_conform_to(check):
     assert rules["fsm.data-size"]["verdict"] == "not-applicable"
 
 
-@pytest.mark.skipif("SOFTVFIO_SANITIZED" in os.environ,
-                    reason="a sanitized library is not preloaded")
+@pytest.mark.skipif(SANITIZED, reason="a sanitized library is not preloaded")
 def test_hardware_is_checked_by_its_address(machine, tmp_path):
     m = example("edu")
+    m["devices"][0].update(SLOW)
     m["devices"].append({"name": "nic0", "model": "nic"})
     done = subprocess.run(
         [os.environ["SOFTVFIO_RUN"], "run", machine(base=m), "--", SPOOR,

@@ -238,7 +238,7 @@ def test_edu_dma_in_flight_is_done_at_the_destination(run, machine, spoor):
     r = spoor("migrate", "--json", machine(base=m))
     d = moved(r)
     # Done once more as a whole, not lost: no driver waits in vain.
-    assert all(x["service_gap_ms"] < 300 for x in d.values())
+    assert all(x["service_gap_ms"] < 2000 for x in d.values())
 
 
 def test_edu_has_its_set_where_it_reaches(spoor, machine):

@@ -10,11 +10,13 @@
 #include "check.h"
 #include "models/dsa_regs.h"
 
-#define COMPLETIONS (CHECK_CONTROL + CHECK_PAGE)
-#define FLOOD_BYTES (128u << 20)
-#define FLOOD_MIN   4u
-#define TIMEOUT_NS  5000000000ull
-#define RECALL_NS   3000000000ull
+#define COMPLETIONS  (CHECK_CONTROL + CHECK_PAGE)
+#define FLOOD_BYTES  (128u << 20)
+#define FLOOD_MIN    4u
+#define TIMEOUT_NS   5000000000ull
+/* Many descriptors, so that progress is seen however slow it is. */
+#define REMEMBER_LEN (FLOOD_BYTES / DSA_QUEUE)
+#define RECALL_NS    10000000000ull
 
 static struct dsa_completion *completion(struct check *c, uint64_t id)
 {
@@ -95,7 +97,7 @@ static bool undone(struct check *c)
 /* Its only state is its queue. */
 static int remember(struct check *c)
 {
-	return flood(c, CHECK_DATA, CHECK_DATA_LEN);
+	return flood(c, CHECK_DATA, REMEMBER_LEN);
 }
 
 /* Idle with its work undone, or stuck, it has lost it. */

@@ -180,8 +180,9 @@ enum check_verdict check_log_at_stop(struct check *c)
 
 	if (!r)
 		r = check_dma_pages(c, pages, 3);
-	if (!r)
-		r = check_set(c, VFIO_DEVICE_STATE_STOP, NULL);
+	if (r)
+		return check_cannot(c, "writing three pages", r);
+	r = check_set(c, VFIO_DEVICE_STATE_STOP, NULL);
 	if (!r)
 		r = report_all(c, bits);
 	if (r)

@@ -141,8 +141,10 @@ enum check_verdict check_precopy_whole(struct check *c)
 		r = 0;
 	before = s.len;
 	/* Something changes meanwhile, if anybody can make it. */
-	if (!r && c->ex)
-		r = check_dma(c, CHECK_DATA, CHECK_PAGE);
+	if (!r && c->ex && check_dma(c, CHECK_DATA, CHECK_PAGE)) {
+		free(s.bytes);
+		return check_cannot(c, "DMA in PRE_COPY", ETIMEDOUT);
+	}
 	if (!r)
 		r = check_go(c, VFIO_DEVICE_STATE_STOP_COPY);
 	if (!r && c->data_fd != fd) {
