@@ -97,7 +97,9 @@ static void renew_all(struct model *m)
 		m->ops->release(m);
 	pthread_mutex_lock(&m->dma_lock);
 	truth_clear(&m->truth);
+	deaf_clear(m);
 	pthread_mutex_unlock(&m->dma_lock);
+	m->nr_reports = 0;
 	state_reset(&m->state, &m->config);
 	pthread_mutex_lock(&m->lock);
 	model_renew(m);

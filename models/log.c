@@ -31,13 +31,10 @@ struct log_area {
 
 struct model_log {
 	unsigned int shift; /* of the granule */
-	bool failed; /* sticky until stop */
-	uint64_t nr_reports;
 	uint64_t nr_words;
-	uint64_t distinct; /* granules marked for the first time */
 	_Atomic(uint64_t) *dirty;
 	_Atomic(uint64_t) *deaf; /* never reported; NULL: none is */
-	uint64_t *seen; /* marked before, for deaf */
+	uint64_t *seen; /* marked since the start: asked already */
 	uint64_t *queue; /* addresses of granules */
 	size_t nr_queued, room;
 	bool bounded; /* a full queue holds the device back */
@@ -246,14 +243,13 @@ int model_log_stop(struct model *m)
 	return 0;
 }
 
-/* "Of the distinct granules marked, in order of first mark, every Nth". */
-static void choose_deaf(const struct model *m, struct model_log *log,
+static void choose_deaf(struct model *m, struct model_log *log, uint64_t iova,
 			uint64_t word, uint64_t mask)
 {
 	if (log->seen[word] & mask)
 		return;
 	log->seen[word] |= mask;
-	if (++log->distinct % m->config.log.deaf == 0)
+	if (deaf_to(m, iova & -(UINT64_C(1) << log->shift), log->shift))
 		atomic_fetch_or_explicit(&log->deaf[word], mask,
 					 memory_order_relaxed);
 }
@@ -278,7 +274,7 @@ void log_mark(struct model *m, uint64_t iova, size_t len)
 	bit = log->areas[i].bit + ((iova - log->areas[i].first) >> log->shift);
 	mask = UINT64_C(1) << (bit % 64);
 	if (log->deaf)
-		choose_deaf(m, log, bit / 64, mask);
+		choose_deaf(m, log, iova, bit / 64, mask);
 	model_spin_ns(m->config.log.cost_mark_ns);
 	old = atomic_fetch_or_explicit(&log->dirty[bit / 64], mask,
 				       memory_order_release);
@@ -453,11 +449,9 @@ static int check_report(struct model *m, uint64_t iova, uint64_t last)
 		return model_fail(EBUSY, "%s: log: read only while quiet",
 				  m->config.name);
 	model_count(&m->counters.reports, 1);
-	log->nr_reports++;
+	m->nr_reports++;
 	if (m->config.log.fail_after &&
-	    log->nr_reports >= m->config.log.fail_after)
-		log->failed = true;
-	if (log->failed)
+	    m->nr_reports >= m->config.log.fail_after)
 		return model_fail(EIO, "%s: log: failed", m->config.name);
 	return 0;
 }

@@ -179,6 +179,7 @@ struct model *model_destroy(struct model *m)
 	}
 	log_drop(m);
 	truth_clear(&m->truth);
+	deaf_clear(m);
 	state_free(&m->state);
 	if (m->mem)
 		munmap(m->mem, m->ops->mem_bar_len);

@@ -143,6 +143,13 @@ struct model_pin {
 };
 #define MODEL_NR_PINS 3u
 
+/* deaf.c: granules by first mark; power of two slots. */
+struct model_deaf {
+	uint64_t *slots;
+	size_t nr_slots;
+	uint64_t distinct, unknown; /* unknown: found no room */
+};
+
 struct model_log;
 struct model_stream;
 
@@ -171,6 +178,8 @@ struct model {
 	struct model_log *log; /* control and dma_lock to change */
 	struct model_log *kept_log; /* MODEL_FAULT_LOG_SURVIVES */
 	_Atomic(uint64_t) late_ns; /* MODEL_FAULT_DMA_IN_STOP: until then */
+	struct model_deaf deaf;
+	uint64_t nr_reports; /* since it was new, for fail_after; control */
 
 	pthread_mutex_t stall_lock;
 	pthread_cond_t stall_cond;
@@ -277,6 +286,13 @@ bool truth_holds(struct model *m, const struct truth_entry *e);
 void truth_drop(struct model *m, struct truth_entry *e);
 void truth_drop_overwritten(struct model *m);
 void truth_clear(struct model_truth *t);
+
+/*
+ * deaf.c, under dma_lock: the first mark of a granule gives it its turn; is it
+ * one that is never reported?
+ */
+bool deaf_to(struct model *m, uint64_t granule, unsigned int shift);
+void deaf_clear(struct model *m);
 
 /* log.c, under dma_lock: mark the granules of a chunk */
 void log_mark(struct model *m, uint64_t iova, size_t len);

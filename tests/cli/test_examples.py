@@ -263,6 +263,10 @@ def test_failed_reports_are_survived(spoor, machine):
     assert r.of("plan")[0]["devices"][0]["covered_by"] == "its own DMA log"
     assert nic["covered_by"].startswith("its own DMA log, until that failed")
     assert "all-dirty" in nic["covered_by"] and nic["all_dirty"]
+    # One report is the probe's.  Its second and the restarted log's fail.
+    notes = [e["text"] for e in r.of("note") if e["level"] == "warning"]
+    assert any("nic0" in t and "restarted" in t for t in notes), notes
+    assert any("nic0" in t and "dirty from now on" in t for t in notes), notes
 
 
 def test_probe_of_a_machine(spoor):

@@ -328,7 +328,7 @@ static void restart_and_reset_begin_with_nothing_dirty(void **state)
 			 -EINVAL);
 }
 
-static void fails_from_the_nth_report_until_stop(void **state)
+static void fails_from_the_nth_report_on(void **state)
 {
 	struct model_config c = fake_config("dsa");
 	struct page_set set;
@@ -343,7 +343,12 @@ static void fails_from_the_nth_report_until_stop(void **state)
 		assert_int_equal(
 			model_log_report(m, 0, SPACE, page_set_add, &set),
 			-EIO);
+	/* A new start is no cure, a reset is. */
 	assert_int_equal(model_log_stop(m), 0);
+	start(0, SPACE, PAGE);
+	assert_int_equal(model_log_report(m, 0, SPACE, page_set_add, &set),
+			 -EIO);
+	assert_int_equal(model_reset(m), 0);
 	start(0, SPACE, PAGE);
 	report(&set, 0, SPACE);
 }
@@ -404,6 +409,46 @@ static void every_16th_granule_marked_is_never_reported(void **state)
 	assert_int_equal(set.nr_calls, 7);
 	assert_int_equal(set.pages[207], 0);
 	assert_true(counters(m).marks > counters(m).pages_reported);
+}
+
+static void deaf_granules_stay_so_when_the_log_is_started_again(void **state)
+{
+	struct model_config c = fake_config("dsa");
+	struct page_set set;
+
+	(void)state;
+	c.log.deaf = 2;
+	make(&c);
+	for (int round = 0; round < 2; round++) {
+		/* As far as it has to grow. */
+		start(0, SPACE, PAGE);
+		for (uint64_t i = 0; i < 1000; i++)
+			poke((round ? 999 - i : i) * PAGE, 8);
+		report(&set, 0, SPACE);
+		assert_int_equal(set.nr_calls, 500);
+		for (uint64_t i = 0; i < 1000; i++)
+			assert_int_equal(set.pages[i], 1 - i % 2);
+		assert_int_equal(model_log_stop(m), 0);
+	}
+	/* The order goes on; granules of another size are others. */
+	start(0, SPACE, PAGE);
+	poke(1000 * PAGE, 8);
+	poke(1001 * PAGE, 8);
+	report(&set, 0, SPACE);
+	assert_int_equal(set.nr_calls, 1);
+	assert_int_equal(set.pages[1000], 1);
+	assert_int_equal(model_log_stop(m), 0);
+	start(0, SPACE, 2 * PAGE);
+	poke(PAGE, 8);
+	report(&set, 0, SPACE);
+	assert_int_equal(set.nr_calls, 1);
+	assert_int_equal(model_log_stop(m), 0);
+	/* As new. */
+	assert_int_equal(model_reset(m), 0);
+	start(0, SPACE, PAGE);
+	poke(PAGE, 8);
+	report(&set, 0, SPACE);
+	assert_int_equal(set.pages[1], 1);
 }
 
 static void deaf_1_never_reports_anything(void **state)
@@ -556,9 +601,10 @@ int main(void)
 		T(range_may_end_at_the_last_address),
 		T(calls_out_of_order_are_refused),
 		T(restart_and_reset_begin_with_nothing_dirty),
-		T(fails_from_the_nth_report_until_stop),
+		T(fails_from_the_nth_report_on),
 		T(reads_only_while_quiet_if_it_must),
 		T(every_16th_granule_marked_is_never_reported),
+		T(deaf_granules_stay_so_when_the_log_is_started_again),
 		T(deaf_1_never_reports_anything),
 		T(granules_the_reader_refused_stay_dirty),
 		T(a_mark_during_a_report_that_fails_counts_once),
