@@ -65,6 +65,25 @@ def gone(pids, seconds=15):
     return False
 
 
+def test_softvfio_goes_behind_what_is_preloaded_already(start, machine,
+                                                       monkeypatch):
+    """It may be a sanitizer's runtime, which must come first."""
+    if "SOFTVFIO_SANITIZED" in os.environ:
+        pytest.skip("it has softvfio linked in")
+    monkeypatch.setenv("LD_PRELOAD", "libm.so.6")
+    p = start("track", "--json", machine(), "--interval", "0.1")
+    until(p, "track")
+    child, = [c for c in descendants(p.pid) if role(c) == "machine-track"]
+    env = pathlib.Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+    preload, = [e for e in env if e.startswith(b"LD_PRELOAD=")]
+    first, second = preload[len("LD_PRELOAD="):].split(b":")
+    assert first == b"libm.so.6"
+    assert second.endswith(b"/libsoftvfio.so")
+    p.send_signal(signal.SIGINT)
+    p.communicate(timeout=20)
+    assert list(start.scratch.iterdir()) == []
+
+
 def test_local_migration_is_verified(spoor, machine):
     run = spoor("migrate", "--json", machine(base=CPU))
     assert run.code == 0, run.err

@@ -72,8 +72,9 @@ static int preload_of(struct child_env *e)
 				library);
 		return EXIT_FAILED;
 	}
-	if (asprintf(&e->preload, "LD_PRELOAD=%s%s%s", library,
-		     have && *have ? ":" : "", have ? have : "") < 0)
+	/* What is there stays first: it may be a sanitizer's runtime. */
+	if (asprintf(&e->preload, "LD_PRELOAD=%s%s%s", have ? have : "",
+		     have && *have ? ":" : "", library) < 0)
 		e->preload = NULL;
 	return e->preload ? 0 : EXIT_FAILED;
 }
