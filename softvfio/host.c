@@ -24,6 +24,50 @@ struct access {
 	size_t len;
 };
 
+/*
+ * Guest memory is everybody's: other devices write the same pages, each under
+ * its own locks.  As on a bus, words may come from either, and none is torn:
+ * relaxed atomics.  The order that readers rely on is the mark's, which
+ * releases what was written before.
+ */
+static void load_shared(uint8_t *to, const uint8_t *shared, size_t len)
+{
+	uint64_t word;
+	size_t i = 0;
+
+	while (i < len) {
+		const void *at = shared + i;
+
+		if (len - i < sizeof(word) || (uintptr_t)at % sizeof(word)) {
+			to[i] = __atomic_load_n(shared + i, __ATOMIC_RELAXED);
+			i++;
+			continue;
+		}
+		word = __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED);
+		memcpy(to + i, &word, sizeof(word));
+		i += sizeof(word);
+	}
+}
+
+static void store_shared(uint8_t *shared, const uint8_t *from, size_t len)
+{
+	uint64_t word;
+	size_t i = 0;
+
+	while (i < len) {
+		void *at = shared + i;
+
+		if (len - i < sizeof(word) || (uintptr_t)at % sizeof(word)) {
+			__atomic_store_n(shared + i, from[i], __ATOMIC_RELAXED);
+			i++;
+			continue;
+		}
+		memcpy(&word, from + i, sizeof(word));
+		__atomic_store_n((uint64_t *)at, word, __ATOMIC_RELAXED);
+		i += sizeof(word);
+	}
+}
+
 static int copy_to_device(void *ctx, const struct sv_target *t)
 {
 	struct access *a = ctx;
@@ -33,7 +77,7 @@ static int copy_to_device(void *ctx, const struct sv_target *t)
 					   a->buf, a->len);
 	if (t->borrowed)
 		return sv_copy_in(a->buf, t->ptr, a->len);
-	memcpy(a->buf, t->ptr, a->len);
+	load_shared(a->buf, t->ptr, a->len);
 	return 0;
 }
 
@@ -59,7 +103,7 @@ static int copy_from_device(void *ctx, const struct sv_target *t)
 					    a->buf, a->len);
 	if (t->borrowed)
 		return sv_copy_out(t->ptr, a->buf, a->len);
-	memcpy(t->ptr, a->buf, a->len);
+	store_shared(t->ptr, a->buf, a->len);
 	return 0;
 }
 

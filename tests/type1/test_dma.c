@@ -180,6 +180,45 @@ static void private_memory_that_went_is_a_fault(void **state)
 	close_all(3, dev, g, c);
 }
 
+static void *write_one_page(void *arg)
+{
+	uint8_t page[PAGE];
+
+	memset(page, *(const char *)arg, sizeof(page));
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(
+			softvfio_dma_write(arg, IOVA + 3, page + 3, PAGE - 3),
+			0);
+	return NULL;
+}
+
+/* No lock is common to them: a sanitizer has something to say, or not. */
+static void two_devices_may_write_one_page(void **state)
+{
+	int g2, dev2, dev, g, c = typed(DSA, &g);
+	char dsa[] = "dsa", mdev[] = "mdev";
+	pthread_t threads[2];
+	uint8_t byte;
+
+	(void)state;
+	dev = device(g, DSA);
+	g2 = join(c, MDEV);
+	dev2 = device(g2, MDEV);
+	pthread_create(&threads[0], NULL, write_one_page, dsa);
+	pthread_create(&threads[1], NULL, write_one_page, mdev);
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(softvfio_dma_read("dsa", IOVA + 100, &byte, 1),
+				 0);
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	for (uint64_t i = 16; i < PAGE; i++)
+		assert_true(guest[i] == 'd' || guest[i] == 'm');
+	/* Words, whoever they came from. */
+	for (uint64_t i = 16; i < PAGE; i += 8)
+		assert_memory_equal(guest + i, guest + i + 1, 7);
+	close_all(5, dev2, dev, g2, g, c);
+}
+
 struct writer {
 	pthread_t thread;
 	unsigned int n;
@@ -264,6 +303,7 @@ int main(void)
 		cmocka_unit_test(a_stopped_peer_counts_what_reaches_it),
 		cmocka_unit_test(unmap_waits_for_dma),
 		cmocka_unit_test(private_memory_that_went_is_a_fault),
+		cmocka_unit_test(two_devices_may_write_one_page),
 		cmocka_unit_test(no_write_is_lost_between_reads),
 	};
 
