@@ -81,6 +81,11 @@ def test_a_killed_programs_tree_goes_with_the_next(run):
     run(PLAIN, "exit", CDEV0, WHO, left=4)
 
 
+def test_what_an_exec_leaves_goes_with_the_next(run):
+    run("sh", "-c", "test -e /dev/vfio/0 && exec true", left=1)
+    run(PLAIN, "exit", CDEV0, WHO)
+
+
 def test_children_that_are_executed_have_softvfio_too(run):
     done = run("sh", "-c", f"{PLAIN} exit {CDEV0} {WHO}; "
                            f"{PLAIN} _exit /dev/iommu {WHO} | cat")
