@@ -17,7 +17,7 @@
 #include <spoor/bitmap.h>
 #include <spoor/tracker.h>
 
-#define NR    65u
+#define NR    9u
 #define LEN   ((uint64_t)NR * PAGE)
 #define IOVA  0x10000000ull
 #define DEBUG "/sys/kernel/debug/"
@@ -162,8 +162,8 @@ static int start(struct state *s)
 
 static void write_pages(struct state *s)
 {
-	edu_dma(s->dev, true, IOVA + 63 * PAGE - 8, 0, 16);
-	edu_dma(s->dev, true, IOVA + 64 * PAGE, 0, 16);
+	edu_dma(s->dev, true, IOVA + 7 * PAGE - 8, 0, 16);
+	edu_dma(s->dev, true, IOVA + 8 * PAGE, 0, 16);
 }
 
 static void new_bitmap(struct state *s)
@@ -295,7 +295,7 @@ static void repeat(struct state *s, const struct step *step, int first)
 		}
 		for (uint64_t p = 0; p < NR; p++)
 			CHECK(spoor_bitmap_test(&s->b, IOVA + p * PAGE) ==
-			      (p >= 62));
+			      (p >= 6));
 		return;
 	}
 	if (done)
