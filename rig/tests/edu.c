@@ -126,16 +126,20 @@ static void open_group(struct edu *e)
 
 int edu_map(struct edu *e, uint64_t iova, void *memory, uint64_t len)
 {
-	struct vfio_iommu_type1_dma_map map = {
-		.argsz = sizeof(map), .flags = 3, .vaddr = (uintptr_t)memory,
-		.iova = iova, .size = len
-	};
-	struct ioas_map ioas = { .size = sizeof(ioas), .flags = 7,
-				 .id = e->ioas, .user_va = (uintptr_t)memory,
-				 .len = len, .iova = iova };
+	struct vfio_iommu_type1_dma_map map = { .argsz = sizeof(map),
+						.flags = 3,
+						.vaddr = (uintptr_t)memory,
+						.iova = iova,
+						.size = len };
+	struct ioas_map ioas = { .size = sizeof(ioas),
+				 .flags = 7,
+				 .id = e->ioas,
+				 .user_va = (uintptr_t)memory,
+				 .len = len,
+				 .iova = iova };
 
-	return e->group < 0 ? call(e->space, IOAS_MAP, &ioas) :
-			      call(e->space, VFIO_IOMMU_MAP_DMA, &map);
+	return e->group < 0 ? call(e->space, IOAS_MAP, &ioas)
+			    : call(e->space, VFIO_IOMMU_MAP_DMA, &map);
 }
 
 static uint64_t region(struct edu *e, uint32_t index)
@@ -182,9 +186,10 @@ void edu_open(struct edu *e, const char *address)
 	if (feature(e, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIGRATION,
 		    &e->flags, 8))
 		e->flags = 0;
-	e->log = !feature(e, VFIO_DEVICE_FEATURE_PROBE |
-			  VFIO_DEVICE_FEATURE_SET |
-			  VFIO_DEVICE_FEATURE_DMA_LOGGING_START, NULL, 0);
+	e->log = !feature(e,
+			  VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_SET |
+				  VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
+			  NULL, 0);
 }
 
 void edu_close(struct edu *e)
@@ -277,7 +282,9 @@ int edu_irq(struct edu *e)
 	} irq = { { .argsz = sizeof(irq),
 		    .flags = VFIO_IRQ_SET_DATA_EVENTFD |
 			     VFIO_IRQ_SET_ACTION_TRIGGER,
-		    .index = VFIO_PCI_MSI_IRQ_INDEX, .count = 1 }, -1 };
+		    .index = VFIO_PCI_MSI_IRQ_INDEX,
+		    .count = 1 },
+		  -1 };
 
 	irq.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	CHECK(irq.fd >= 0);
@@ -297,8 +304,9 @@ int edu_go(struct edu *e, enum state state, int *fd)
 {
 	struct vfio_device_feature_mig_state m = { .device_state = state,
 						   .data_fd = -1 };
-	int ret = feature(e, VFIO_DEVICE_FEATURE_SET |
-			     VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
+	int ret = feature(e,
+			  VFIO_DEVICE_FEATURE_SET |
+				  VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
 			  &m, sizeof(m));
 
 	if (fd)
@@ -312,8 +320,10 @@ enum state edu_state(struct edu *e)
 {
 	struct vfio_device_feature_mig_state m = { 0 };
 
-	CHECK(!feature(e, VFIO_DEVICE_FEATURE_GET |
-		       VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, &m, sizeof(m)));
+	CHECK(!feature(e,
+		       VFIO_DEVICE_FEATURE_GET |
+			       VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
+		       &m, sizeof(m)));
 	return (enum state)m.device_state;
 }
 
@@ -341,11 +351,13 @@ int log_start(struct edu *e, uint64_t *page_size, const struct range *ranges,
 	      unsigned int nr)
 {
 	struct vfio_device_feature_dma_logging_control c = {
-		.page_size = *page_size, .num_ranges = nr,
+		.page_size = *page_size,
+		.num_ranges = nr,
 		.ranges = (uintptr_t)ranges
 	};
-	int ret = feature(e, VFIO_DEVICE_FEATURE_SET |
-			     VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
+	int ret = feature(e,
+			  VFIO_DEVICE_FEATURE_SET |
+				  VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
 			  &c, sizeof(c));
 
 	*page_size = c.page_size;
@@ -364,20 +376,26 @@ int log_start_all(struct edu *e, uint64_t page_size)
 
 int log_stop(struct edu *e)
 {
-	return feature(e, VFIO_DEVICE_FEATURE_SET |
-		       VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, NULL, 0);
+	return feature(e,
+		       VFIO_DEVICE_FEATURE_SET |
+			       VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP,
+		       NULL, 0);
 }
 
 int log_report(struct edu *e, uint64_t iova, uint64_t len, uint64_t page_size,
 	       uint8_t *bitmap)
 {
 	struct vfio_device_feature_dma_logging_report r = {
-		.iova = iova, .length = len, .page_size = page_size,
+		.iova = iova,
+		.length = len,
+		.page_size = page_size,
 		.bitmap = (uintptr_t)bitmap
 	};
 
-	return feature(e, VFIO_DEVICE_FEATURE_GET |
-		       VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT, &r, sizeof(r));
+	return feature(e,
+		       VFIO_DEVICE_FEATURE_GET |
+			       VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
+		       &r, sizeof(r));
 }
 
 const char *log_dirty(struct edu *e)
@@ -448,8 +466,9 @@ void edu_param(const char *name, const char *value)
 
 void edu_bind(const char *address, bool bind)
 {
-	put(bind ? "/sys/bus/pci/drivers/vfio-edu/bind" :
-		   "/sys/bus/pci/drivers/vfio-edu/unbind", address);
+	put(bind ? "/sys/bus/pci/drivers/vfio-edu/bind"
+		 : "/sys/bus/pci/drivers/vfio-edu/unbind",
+	    address);
 }
 
 uint8_t *stream_read(int fd, size_t piece, size_t *len)

@@ -325,8 +325,9 @@ static int load_changed(size_t offset, size_t len, uint64_t value)
 
 static void cut_streams_are_refused(void)
 {
-	static const size_t lengths[] = { 0, 1, 39, 40, 4135, 4136,
-					  EDU_IMAGE_SIZE - 1 };
+	static const size_t lengths[] = {
+		0, 1, 39, 40, 4135, 4136, EDU_IMAGE_SIZE - 1
+	};
 	uint8_t twice[2 * EDU_IMAGE_SIZE];
 	unsigned int i;
 

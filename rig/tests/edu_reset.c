@@ -24,8 +24,8 @@ static void reset_in_every_state_leads_to_running(void)
 		CHECK(get4(&e, REG_ADDR4) == 0);
 		if (fd >= 0) {
 			errno = 0;
-			CHECK((state == RESUMING ? write(fd, "", 1) :
-						   read(fd, &byte, 1)) < 0);
+			CHECK((state == RESUMING ? write(fd, "", 1)
+						 : read(fd, &byte, 1)) < 0);
 			CHECK(errno == ENODEV);
 			close(fd);
 		}

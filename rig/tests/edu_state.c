@@ -50,8 +50,8 @@ static void arc(struct edu *e, enum state from, enum state to)
 {
 	bool keeps = from == to || (pre_copy(from) && pre_copy(to)) ||
 		     (pre_copy(from) && to == STOP_COPY);
-	bool possible = supported(e, to) &&
-			!(from == STOP_COPY && pre_copy(to));
+	bool possible =
+		supported(e, to) && !(from == STOP_COPY && pre_copy(to));
 	int fd = -1, next = -1, ret;
 	char byte;
 
@@ -69,8 +69,8 @@ static void arc(struct edu *e, enum state from, enum state to)
 	/* The old file goes on, or has ended. */
 	if (fd >= 0) {
 		errno = 0;
-		ret = from == RESUMING ? (int)write(fd, "", 1) :
-					 (int)read(fd, &byte, 1);
+		ret = from == RESUMING ? (int)write(fd, "", 1)
+				       : (int)read(fd, &byte, 1);
 		if (!possible || keeps)
 			CHECK(ret == 1);
 		else
@@ -188,8 +188,8 @@ static void p2p_lets_memory_through_and_holds_peers_back(void)
 	}
 	edu_open(&peer, places.peer);
 	CHECK(!ioctl(peer.fd, VFIO_DEVICE_GET_REGION_INFO, &info));
-	bar = mmap(NULL, info.size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		   peer.fd, (off_t)info.offset);
+	bar = mmap(NULL, info.size, PROT_READ | PROT_WRITE, MAP_SHARED, peer.fd,
+		   (off_t)info.offset);
 	CHECK(bar != MAP_FAILED);
 	CHECK(!edu_map(&e, bar_iova, bar, PAGE));
 

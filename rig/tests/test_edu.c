@@ -55,8 +55,11 @@ static void doorbells_out_of_bounds_are_refused(void)
 {
 	static const struct {
 		uint64_t at, len;
-	} bad[] = { { 0, 4097 }, { 1, 4096 }, { 4096, 1 },
-		    { (uint64_t)-8, 16 }, { 0, 1ull << 63 } };
+	} bad[] = { { 0, 4097 },
+		    { 1, 4096 },
+		    { 4096, 1 },
+		    { (uint64_t)-8, 16 },
+		    { 0, 1ull << 63 } };
 	struct edu e;
 	unsigned int i;
 
@@ -79,7 +82,8 @@ int main(int argc, char **argv)
 	const char *part;
 
 	if (argc < 4) {
-		printf("usage: test_edu type1|iommufd A B [RESETTABLE|- [PEER|- [log|move|fail]]]\n");
+		printf("usage: test_edu type1|iommufd A B [RESETTABLE|- "
+		       "[PEER|- [log|move|fail]]]\n");
 		return 2;
 	}
 	places.iommufd = !strcmp(argv[1], "iommufd");

@@ -20,6 +20,9 @@ TOPS = ("include", "src", "models", "softvfio", "tools", "examples", "fuzz", "te
 def sources():
     for top in TOPS:
         for folder, _, names in os.walk(os.path.join(ROOT, top)):
+            # The kernel's own style, of which clang-format knows a part.
+            if folder == os.path.join(ROOT, "rig", "module"):
+                continue
             yield from (os.path.join(folder, n) for n in sorted(names)
                         if n.endswith((".c", ".h")))
 
