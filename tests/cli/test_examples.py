@@ -306,29 +306,22 @@ def test_drivers_start_in_memory_with_contents(spoor, machine):
     assert all(d["served_after"] > 0 for d in r.result()["devices"])
 
 
-def as_hardware(m, first):
-    """The same machine with devices found by address, from @first on."""
-    for n, d in enumerate(m["devices"]):
-        for key in ("model", "dma_us", "migration", "tracker"):
-            d.pop(key, None)
-        d["vfio"] = f"0000:{first + n:02x}:00.0"
-    return m
-
-
 @pytest.mark.skipif("SOFTVFIO_SANITIZED" in os.environ,
                     reason="a sanitized library is not preloaded")
 @pytest.mark.parametrize("backend", ["iommufd", "type1"])
 def test_edu_as_hardware_moves_to_other_addresses(machine, tmp_path, backend):
-    """As under Linux: four devices in one system, two of them for each side.
-    The command knows nothing of softvfio, but that it is a /dev/vfio."""
+    """The machine that the rig moves on real kernels, from the same files: four
+    devices in one system, two of them for each side.  The command knows nothing
+    of softvfio, but that it is a /dev/vfio."""
     system = example("edu")
     system["devices"] += [{**d, "name": d["name"] + "b"}
                           for d in system["devices"]]
     paths = [machine(base=system, name="system.json")]
-    for first in (1, 3):
-        m = as_hardware(example("edu"), first)
+    for side in ("source", "destination"):
+        rig = EXAMPLES.parent / f"rig/tests/edu-{side}.json"
+        m = json.loads(rig.read_text())
         m["spaces"][0]["backend"] = backend
-        paths.append(machine(base=m, name=f"from{first}.json"))
+        paths.append(machine(base=m, name=f"{side}.json"))
     done = subprocess.run(
         [os.environ["SOFTVFIO_RUN"], "run", paths[0], "--", SPOOR, "migrate",
          paths[1], "--dest-machine", paths[2], "--json"],
