@@ -27,6 +27,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static struct failnth plan;
@@ -144,6 +145,8 @@ WRAP(SYS, int, msync, (void *addr, size_t len, int flags), (addr, len, flags),
      -1)
 WRAP(SYS, int, fstat, (int fd, struct stat *st), (fd, st), -1)
 WRAP(SYS, int, fstat64, (int fd, struct stat *st), (fd, st), -1)
+WRAP(SYS, int, fstatfs, (int fd, struct statfs *st), (fd, st), -1)
+WRAP(SYS, int, fstatfs64, (int fd, struct statfs *st), (fd, st), -1)
 WRAP(SYS, int, eventfd, (unsigned int n, int flags), (n, flags), -1)
 WRAP(SYS, int, eventfd_write, (int fd, eventfd_t n), (fd, n), -1)
 WRAP(SYS, int, pthread_create,

@@ -208,6 +208,12 @@ static const char *must_name(const struct trial *t, enum side side)
 	return NULL;
 }
 
+/* What goes wrong there is not only that pages were lost. */
+static bool own_failure(const struct trial *t, enum side side)
+{
+	return t->fired && t->fault.kind == FAULT_NTH && t->fault.side == side;
+}
+
 static int source_outcome(const struct trial *t)
 {
 	const struct report *r = &t->reports[SOURCE];
@@ -220,7 +226,9 @@ static int source_outcome(const struct trial *t)
 			broken |= r->devices[d].named;
 		return broken ? SPOOR_MOVED_BROKEN : SPOOR_MOVED;
 	}
-	if (got(t, SOURCE, FRAME_LOST))
+	/* Unless it fails before it knows. */
+	if (got(t, SOURCE, FRAME_LOST) &&
+	    !(own_failure(t, SOURCE) && r->outcome == SPOOR_FAILED))
 		return SPOOR_LOST;
 	if (got(t, SOURCE, FRAME_REFUSE))
 		return SPOOR_REFUSED;
@@ -260,10 +268,9 @@ static int destination_outcome(const struct trial *t)
 							: SPOOR_UNKNOWN;
 	if (sent(t, DESTINATION, FRAME_REFUSE))
 		return SPOOR_REFUSED;
-	/* Unless it fails before it knows. */
 	if (found_lost(t) &&
-	    (sent(t, DESTINATION, FRAME_LOST) || !t->fired ||
-	     t->fault.side != DESTINATION || r->outcome != SPOOR_FAILED))
+	    (sent(t, DESTINATION, FRAME_LOST) || !own_failure(t, DESTINATION) ||
+	     r->outcome != SPOOR_FAILED))
 		return SPOOR_LOST;
 	return cancelled(t, DESTINATION) ? SPOOR_CANCELLED : SPOOR_FAILED;
 }
