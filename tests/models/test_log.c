@@ -55,8 +55,9 @@ static uint64_t start(uint64_t iova, uint64_t len, uint64_t page_size)
 
 static void poke(uint64_t iova, size_t len)
 {
-	uint8_t buf[2 * PAGE] = { 0 };
+	uint8_t buf[4 * PAGE] = { 0 };
 
+	assert_true(len <= sizeof(buf));
 	assert_int_equal(model_poke_dma(m, iova, buf, len), 0);
 }
 

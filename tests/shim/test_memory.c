@@ -28,6 +28,13 @@
 #include "softvfio/inject.h"
 #include "softvfio/shim.h"
 
+/* Its runtime maps memory of its own wherever there is room. */
+#ifdef __SANITIZE_THREAD__
+#define HOLES_ARE_OURS false
+#else
+#define HOLES_ARE_OURS true
+#endif
+
 #define PAGE 4096ul
 
 static uint8_t *map(size_t pages, int prot, int flags)
@@ -129,6 +136,8 @@ static void holes_of_the_program_stay_holes(void **state)
 	char byte;
 
 	(void)state;
+	if (!HOLES_ARE_OURS)
+		skip();
 	munmap(p + PAGE, PAGE);
 	for (unsigned int i = 0; i < 8; i++)
 		assert_int_equal(
