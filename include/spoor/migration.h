@@ -173,7 +173,7 @@ struct spoor_run_opts {
 	unsigned int max_rounds; /* source: 0: 30 */
 	enum spoor_process_mode cpu_tracker; /* source */
 	bool no_cpu; /* source: nothing but devices stores to memory */
-	uint64_t silence_ns; /* peer silent for so long is gone; 0: 10 s */
+	uint64_t silence_ns; /* peer silent for so long is gone; 0: 30 s */
 	spoor_event_fn event;
 	void *event_opaque;
 };

@@ -16,7 +16,7 @@
 #include "base/error.h"
 
 #define DEFAULT_DOWNTIME_NS 300000000ull
-#define DEFAULT_SILENCE_NS  10000000000ull
+#define DEFAULT_SILENCE_NS  30000000000ull
 #define DEFAULT_ROUNDS	    30u
 
 static int take_opts(struct spoor_run_opts *ret,

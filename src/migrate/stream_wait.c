@@ -15,7 +15,7 @@
 #include "migrate/machine_priv.h"
 
 /* PINGs alone, or single bytes, keep a wait alive for so many silences. */
-#define PATIENCE 60u
+#define PATIENCE 20u
 
 bool spoor_wait_cancelled(const struct spoor_stream *s)
 {

@@ -103,7 +103,7 @@ static void no_frames_prolong_the_wait_for_ready(void **state)
 	} while (recv(t->fd, NULL, 0, MSG_DONTWAIT | MSG_PEEK) < 0 &&
 		 send(t->fd, NULL, 0, MSG_NOSIGNAL) >= 0 &&
 		 now.tv_sec - begun.tv_sec < 20 && !guest_runs(t->real));
-	/* Sixty silences of 100 ms, and what the digests took. */
+	/* Twenty silences of 100 ms, and what the digests took. */
 	assert_true(now.tv_sec - begun.tv_sec < 20);
 	ends(t, SPOOR_LOST, "");
 }
