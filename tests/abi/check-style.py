@@ -5,11 +5,16 @@
 usage: check-style.py BUILD [--format-only]
 
 BUILD holds compile_commands.json.  Prints what differs; exits 1 if anything
-does.
+does.  A file that was found good is not analysed again until what the compiler
+sees of it, or the analysis, is another: an empty file in SPOOR_STYLE_CACHE or
+~/.cache/spoor-style stands for it.
 """
 import concurrent.futures
+import hashlib
 import json
 import os
+import pathlib
+import shlex
 import subprocess
 import sys
 
@@ -33,6 +38,36 @@ def run(*argv):
     return p.returncode, p.stdout
 
 
+def analysis():
+    """What a verdict depends on beside the file: the analyser, its checks."""
+    _, version = run("clang-tidy", "--version")
+    checks = pathlib.Path(ROOT, ".clang-tidy").read_text(encoding="utf-8")
+    return f"{version}{checks}".encode()
+
+
+def seen(command, path):
+    """What the compiler sees of PATH, comments and macros too; None: nothing."""
+    argv = shlex.split(command["command"])
+    argv = argv[:argv.index("-MD")] + ["-E", "-C", "-dD", "-o", "-", path]
+    p = subprocess.run(argv, cwd=command["directory"], capture_output=True,
+                       check=False)
+    return None if p.returncode else command["command"].encode() + p.stdout
+
+
+def tidy(build, path, command, cache, how):
+    text = seen(command, path)
+    good = cache / hashlib.sha256(how + (text or b"")).hexdigest()
+    if text and good.exists():
+        return 0, ""
+    # gcc's own warnings, unknown to clang, would be errors, and after an error
+    # the analyser does not run.
+    code, said = run("clang-tidy", "-p", build, "--quiet",
+                     "--extra-arg=-Wno-unknown-warning-option", path)
+    if text and not code:
+        good.touch()
+    return code, said
+
+
 def main():
     build = os.path.abspath(sys.argv[1])
     files = list(sources())
@@ -45,18 +80,21 @@ def main():
     if "--format-only" in sys.argv:
         return bad
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as f:
-        built = {os.path.normpath(os.path.join(c["directory"], c["file"])) for c in json.load(f)}
-    tidy = [f for f in files if f in built and "/tests/" not in f]
+        built = {os.path.normpath(os.path.join(c["directory"], c["file"])): c
+                 for c in json.load(f)}
+    todo = [f for f in files if f in built and "/tests/" not in f]
+    cache = pathlib.Path(os.environ.get("SPOOR_STYLE_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
+        "spoor-style"))
+    cache.mkdir(parents=True, exist_ok=True)
+    how = analysis()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        # gcc's own warnings, unknown to clang, would be errors, and after an
-        # error the analyser does not run.
-        jobs = pool.map(lambda f: run("clang-tidy", "-p", build, "--quiet",
-                                      "--extra-arg=-Wno-unknown-warning-option", f), tidy)
-        for f, (code, text) in zip(tidy, jobs):
+        jobs = pool.map(lambda f: tidy(build, f, built[f], cache, how), todo)
+        for f, (code, text) in zip(todo, jobs):
             if code:
                 bad = 1
                 print(f"{os.path.relpath(f, ROOT)}:\n{text}")
-    print(f"{len(files)} files formatted, {len(tidy)} analysed: {'bad' if bad else 'good'}")
+    print(f"{len(files)} files formatted, {len(todo)} analysed: {'bad' if bad else 'good'}")
     return bad
 
 
