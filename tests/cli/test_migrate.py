@@ -56,6 +56,14 @@ def until(p, event):
     raise AssertionError(f"no {event}: {p.stderr.read()}")
 
 
+def sending(p):
+    """Reads progress until some of memory was sent."""
+    for line in p.stderr:
+        if "sent" in line and not line.startswith("0 "):
+            return
+    raise AssertionError("no progress")
+
+
 def gone(pids, seconds=15):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -208,8 +216,7 @@ def test_receiver_with_another_layout_refuses(spoor, start, machine,
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_while_sending_runs_on_at_the_source(start, machine, sig):
     p = start("migrate", "--json", machine(base=SLOW))
-    until(p, "plan")
-    time.sleep(0.6)
+    sending(p)
     children = descendants(p.pid)
     assert sorted(map(role, children)) == ["machine-destination",
                                            "machine-source"]
@@ -227,8 +234,7 @@ def test_interrupt_while_sending_runs_on_at_the_source(start, machine, sig):
 def test_cancel_by_control_socket(start, machine, tmp_path):
     path = tmp_path / "control"
     p = start("migrate", "--json", machine(base=SLOW), "--control", path)
-    until(p, "plan")
-    time.sleep(0.5)
+    sending(p)
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(str(path))
         s.sendall(b"cancel\n")
@@ -261,8 +267,7 @@ def test_page_size_is_what_the_tracker_has(spoor, machine, device, wish,
 
 def test_killed_command_leaves_no_process(start, machine):
     p = start("migrate", "--json", machine(base=SLOW))
-    until(p, "plan")
-    time.sleep(0.4)
+    sending(p)
     children = descendants(p.pid)
     assert len(children) == 2
     p.kill()
@@ -273,8 +278,7 @@ def test_killed_command_leaves_no_process(start, machine):
 
 def test_killed_destination_runs_on_at_the_source(start, machine):
     p = start("migrate", "--json", machine(base=SLOW))
-    until(p, "plan")
-    time.sleep(0.6)
+    sending(p)
     for pid in descendants(p.pid):
         if role(pid) == "machine-destination":
             os.kill(pid, signal.SIGKILL)
@@ -328,8 +332,7 @@ def test_receiver_that_lacks_a_migration_feature_names_it(spoor, start,
 
 def test_killed_source_dies_with_the_machine(start, machine):
     p = start("migrate", "--json", machine(base=SLOW))
-    until(p, "plan")
-    time.sleep(0.6)
+    sending(p)
     for pid in descendants(p.pid):
         if role(pid) == "machine-source":
             os.kill(pid, signal.SIGKILL)
@@ -347,8 +350,7 @@ def test_service_that_never_came_back_has_no_gap(start, machine):
         m["memory"][0]["contents"] = {"pattern": "random"}
 
     p = start("migrate", "--json", machine(slow))
-    until(p, "plan")
-    time.sleep(0.6)
+    sending(p)
     for pid in descendants(p.pid):
         if role(pid) == "machine-source":
             os.kill(pid, signal.SIGKILL)
