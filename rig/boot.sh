@@ -2,6 +2,27 @@
 # shellcheck shell=sh
 # QEMU and what comes out of it.  Sourced by rig/run.
 
+# The guests that run, and no others: each has its number in $work.  That folder
+# is taken away first, so that one that is about to start finds nowhere to leave
+# its number, and ends by itself.
+end_guests()
+{
+	mv "$work" "$work.end"
+	for job in $jobs; do
+		kill "$job" 2>/dev/null || true
+	done
+	for file in "$work.end"/*.pid; do
+		[ -e "$file" ] || continue
+		# There, and not yet filled.
+		for _ in 1 2 3 4 5 6 7 8 9 10; do
+			[ ! -s "$file" ] || break
+			sleep 0.1
+		done
+		kill -KILL "$(cat "$file")" 2>/dev/null || true
+	done
+	rm -rf "$work.end"
+}
+
 # boot TARGET SECONDS COMMAND...: run it in a guest; its output is the first
 # serial port's, the kernel's messages go to $work/$id.console.
 boot()
@@ -28,16 +49,20 @@ boot()
 	{ qemu_limit=$seconds run_qemu \
 		-machine q35,kernel-irqchip=split -accel tcg -cpu qemu64 -smp 1 \
 		-m 1G -nodefaults -display none -no-reboot -monitor none \
+		-pidfile "$work/$id.pid" \
 		-chardev stdio,id=out,signal=off -serial chardev:out \
 		-serial "file:$work/$id.console" $devices \
 		-kernel "$kernel" -initrd "$work/$id.initrd" \
 		-append "console=ttyS1 intel_iommu=on panic=-1 oops=panic \
-init_on_alloc=0 mitigations=off no_timer_check acpi=noirq quiet" </dev/null 2>"$work/$id.qemu" ||
-		echo "qemu $?" >"$work/$id.status"; } |
+init_on_alloc=0 mitigations=off no_timer_check acpi=noirq quiet" </dev/null 2>"$work/$id.qemu" || {
+		code=$?
+		[ ! -d "$work" ] || echo "qemu $code" >"$work/$id.status"
+	}; } |
 		awk -v status="$work/$id.status" '
 			/^rig-exit: / { print "guest", $2 >status
 				close(status); next }
 			{ print; fflush() }'
+	rm -f "$work/$id.pid"
 	who=none ended=125
 	[ ! -e "$work/$id.status" ] || read -r who ended <"$work/$id.status"
 	[ "$who" != guest ] || return "$ended"
