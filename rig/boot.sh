@@ -54,7 +54,8 @@ boot()
 		-serial "file:$work/$id.console" $devices \
 		-kernel "$kernel" -initrd "$work/$id.initrd" \
 		-append "console=ttyS1 intel_iommu=on panic=-1 oops=panic \
-init_on_alloc=0 mitigations=off no_timer_check acpi=noirq quiet" </dev/null 2>"$work/$id.qemu" || {
+init_on_alloc=0 mitigations=off no_timer_check acpi=noirq \
+cryptomgr.notests pty.legacy_count=0 quiet" </dev/null 2>"$work/$id.qemu" || {
 		code=$?
 		[ ! -d "$work" ] || echo "qemu $code" >"$work/$id.status"
 	}; } |

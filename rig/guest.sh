@@ -6,13 +6,19 @@
 # As wide as QEMU's edu devices get it, and as their driver is told.
 edu_mask=0xffffffffff
 
-# The rig's tests and the command, into $build/rig.
+# The rig's tests and the command, into $build/rig; without symbols, $work/bin.
 build_programs()
 {
 	BUILD=$build targets=rig "$root/dev" build >"$cache/programs.log" 2>&1 || {
 		tail -n 30 "$cache/programs.log" >&2
 		die "the programs do not build: $cache/programs.log"
 	}
+	mkdir "$work/bin"
+	for file in "$build"/rig/*; do
+		[ -f "$file" ] && [ -x "$file" ] || continue
+		strip -o "$work/bin/${file##*/}" "$file"
+	done
+	strip -o "$work/bin/spoor" "$build/spoor-static"
 }
 
 # get_modules TARGET: its modules in order of loading, into $work/TARGET.ko
@@ -65,11 +71,7 @@ base_image()
 	cp "$rig/guest/init" "$tree/init"
 	cp "$rig/guest/suite" "$tree/bin/"
 	cp -r "$work/$1.ko/." "$tree/modules"
-	for file in "$build"/rig/*; do
-		[ -f "$file" ] && [ -x "$file" ] || continue
-		strip -o "$tree/bin/${file##*/}" "$file"
-	done
-	strip -o "$tree/bin/spoor" "$build/spoor-static"
+	cp "$work/bin"/* "$tree/bin/"
 	find "$rig/tests" -name '*.sh' -exec cp {} "$tree/tests/" \;
 	find "$rig/tests" -name '*.json' -exec cp {} "$tree/tests/" \;
 	chmod -R +x "$tree/init" "$tree/bin" "$tree/tests"

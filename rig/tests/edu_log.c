@@ -306,8 +306,11 @@ static void *reporter(void *arg)
 {
 	struct race *r = arg;
 
-	while (!r->end)
+	/* A DMA takes 100 ms: so often before, and so often after it lands. */
+	while (!r->end) {
 		copy_reported(r);
+		usleep(500);
+	}
 	return NULL;
 }
 

@@ -134,7 +134,7 @@ static void resets_race_with_everything(void)
 	CHECK(!log_start_all(&e, PAGE));
 	CHECK(!pthread_create(&threads[0], NULL, resets, &s));
 	CHECK(!pthread_create(&threads[1], NULL, reports, &s));
-	end = now() + 6;
+	end = now() + 3;
 	while (now() < end) {
 		enum state state = (enum state)(1 + (int)(now() * 1000) % 7);
 
