@@ -4,28 +4,33 @@
 # with their .ko files), $kbuild (what external modules build against).
 # Sourced by rig/run.
 
-# Debian's own 6.1, as it is.
-get_kernel_6_1()
+# get_kernel_debian TARGET IMAGE HEADERS: Debian's own, as it is, which these
+# metapackages stand for.
+get_kernel_debian()
 {
-	dir=$cache/linux-6.1
+	dir=$cache/linux-$1
 	kernel=$dir/vmlinux
+	version=${1%-stock}
 	if [ ! -e "$dir/done" ]; then
-		say "fetching Debian's 6.1"
-		need_host xz-utils
+		say "fetching Debian's $version"
+		need_host xz-utils zstd
 		apt_lists
-		image=$(dependency linux-image-amd64 'linux-image-6\.1\..*')
-		headers=$(dependency linux-headers-amd64 'linux-headers-6\.1\..*')
-		[ -n "$image" ] && [ -n "$headers" ] || die "no Linux 6.1 found"
+		image=$(dependency "$2" "linux-image-$version\..*")
+		headers=$(dependency "$3" "linux-headers-$version\..*")
+		[ -n "$image" ] && [ -n "$headers" ] ||
+			die "no Linux $version found"
 		unpack "$dir" "$image" "$headers" \
-			"${headers%-amd64}-common" linux-kbuild-6.1
+			"$(dependency "$headers" 'linux-headers-.*-common')" \
+			"$(dependency "$headers" 'linux-kbuild-.*')"
 		# The headers name each other by where Debian installs them.
 		grep -rlIs '/usr/src/linux-headers' "$dir"/usr/src/*-amd64/Makefile |
 			xargs -r sed -i "s|/usr/src/linux-headers|$dir&|g"
 		relink "$dir"
 		extract_vmlinux "$dir"/boot/vmlinuz-* >"$kernel"
 		# A tenth of a percent of them is of use here.
-		find "$dir/lib/modules" -name '*.ko' ! -path '*/vfio/*' \
-			! -name irqbypass.ko -delete
+		find "$dir/lib/modules" -name '*.ko*' ! -path '*/vfio/*' \
+			! -name 'irqbypass.ko*' -delete
+		find "$dir/lib/modules" -name '*.ko.xz' -exec xz -d {} +
 		: >"$dir/done"
 	fi
 	kbuild=$(echo "$dir"/usr/src/linux-headers-*-amd64)
@@ -37,8 +42,14 @@ extract_vmlinux()
 {
 	sects=$(field "$1" 0x1f1 1)
 	at=$(((sects + 1) * 512 + $(field "$1" 0x248 4)))
-	tail -c +$((at + 1)) "$1" | head -c "$(field "$1" 0x24c 4)" |
-		xz -dc --single-stream
+	len=$(field "$1" 0x24c 4)
+	magic=$(od -An -t x1 -j "$at" -N 4 "$1" | tr -d ' ')
+	# Behind it stands its size.
+	tail -c +$((at + 1)) "$1" | head -c $((len - 4)) |
+		case "$magic" in
+		28b52ffd) zstd -dc ;;
+		*) xz -dc --single-stream ;;
+		esac
 }
 
 # field FILE OFFSET BYTES: a little-endian number
