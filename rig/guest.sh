@@ -51,14 +51,19 @@ build_module()
 	module=$cache/module-${1%-mock}
 	mkdir -p "$module"
 	for file in "$rig"/module/*; do
-		cmp -s "$file" "$module/${file##*/}" || cp "$file" "$module/"
+		cmp -s "$file" "$module/${file##*/}" && continue
+		rm -f "$module/done"
+		cp "$file" "$module/"
 	done
+	# make takes a second to find that there is nothing to do.
+	[ -z "$(find "$module" -name 'done' -newer "$kernel")" ] || return 0
 	need_host make libelf-dev
 	make -s -C "$kbuild" M="$module" CONFIG_DEBUG_INFO_BTF_MODULES= modules \
 		>"$module/build.log" 2>&1 || {
 		cat "$module/build.log" >&2
 		die "rig/module does not build for $1"
 	}
+	: >"$module/done"
 }
 
 # base_image TARGET: the initramfs, less the job
