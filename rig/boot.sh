@@ -60,8 +60,14 @@ cryptomgr.notests pty.legacy_count=0 quiet" </dev/null 2>"$work/$id.qemu" || {
 		[ ! -d "$work" ] || echo "qemu $code" >"$work/$id.status"
 	}; } |
 		awk -v status="$work/$id.status" '
-			/^rig-exit: / { print "guest", $2 >status
-				close(status); next }
+			# Behind what a program left without an end of line.
+			at = match($0, /rig-exit: [0-9]+$/) {
+				print "guest", substr($0, at + 10) >status
+				close(status)
+				if (at > 1)
+					print substr($0, 1, at - 1)
+				next
+			}
 			{ print; fflush() }'
 	rm -f "$work/$id.pid"
 	who=none ended=125
