@@ -71,8 +71,11 @@ static int fit(const struct model *m, struct log_span *spans, size_t *nr,
 	unsigned int bits;
 
 	*nr = log_join_spans(spans, *nr, c->max_ranges);
+	/* Ranges without length: there is nothing to log. */
+	if (!*nr)
+		return 0;
 	bits = log_address_bits(spans, *nr);
-	if (!*nr || bits < c->address_bits_min || bits > c->address_bits_max)
+	if (bits < c->address_bits_min || bits > c->address_bits_max)
 		return model_fail(EOPNOTSUPP,
 				  "%s: log: %u address bits, it has %u to %u",
 				  m->config.name, bits, c->address_bits_min,
@@ -110,10 +113,10 @@ static struct model_log *log_new(const struct model *m,
 	log->room = c->queue && c->queue < QUEUE_MAX ? c->queue : QUEUE_MAX;
 	log->queue = calloc(log->room, sizeof(*log->queue));
 	/* NOLINTBEGIN(clang-analyzer-optin.portability.UnixAPI): may be 0 */
-	log->dirty = calloc(words, sizeof(*log->dirty));
+	log->dirty = calloc(words + 1, sizeof(*log->dirty));
 	if (c->deaf) {
-		log->deaf = calloc(words, sizeof(*log->deaf));
-		log->seen = calloc(words, sizeof(*log->seen));
+		log->deaf = calloc(words + 1, sizeof(*log->deaf));
+		log->seen = calloc(words + 1, sizeof(*log->seen));
 	}
 	/* NOLINTEND(clang-analyzer-optin.portability.UnixAPI) */
 	if (!log->queue || !log->dirty ||
@@ -124,8 +127,11 @@ static struct model_log *log_new(const struct model *m,
 
 static size_t nr_words(const struct model_log *log)
 {
-	const struct log_area *a = &log->areas[log->nr_areas - 1];
+	const struct log_area *a;
 
+	if (!log->nr_areas)
+		return 0;
+	a = &log->areas[log->nr_areas - 1];
 	return (a->bit + ((a->last - a->first) >> log->shift)) / 64 + 1;
 }
 
@@ -133,7 +139,7 @@ static void find_again(struct model *m, struct model_log *log)
 {
 	const struct model_log *kept = m->kept_log;
 
-	if (!kept || kept->shift != log->shift ||
+	if (!kept || !log->nr_areas || kept->shift != log->shift ||
 	    kept->nr_areas != log->nr_areas ||
 	    kept->areas[0].first != log->areas[0].first ||
 	    nr_words(kept) != nr_words(log))
@@ -430,20 +436,11 @@ static int report_area(struct report *r, const struct log_area *a,
 }
 
 /* May it be read now, and does it still work? */
-static int check_report(struct model *m, uint64_t iova, uint64_t last)
+static int check_report(struct model *m)
 {
-	struct model_log *log = m->log;
-	bool tracked = false;
-
-	if (!log)
+	if (!m->log)
 		return model_fail(EINVAL, "%s: log: not started",
 				  m->config.name);
-	for (size_t i = 0; i < log->nr_areas; i++)
-		tracked |= iova <= log->areas[i].last &&
-			   last >= log->areas[i].first;
-	if (!tracked)
-		return model_fail(EINVAL, "%s: log: 0x%llx is not tracked",
-				  m->config.name, (unsigned long long)iova);
 	if (!m->config.log.read_while_running &&
 	    !model_level_quiet(m, m->level))
 		return model_fail(EBUSY, "%s: log: read only while quiet",
@@ -487,7 +484,7 @@ int model_log_report(struct model *m, uint64_t iova, uint64_t len,
 		return model_fail(EINVAL, "%s: log: bad range", m->config.name);
 	/* No change of level while a report runs: what is quiet stays so. */
 	SPOOR_LOCKED(&m->control);
-	rc = check_report(m, iova, last);
+	rc = check_report(m);
 	if (rc)
 		return rc;
 	r.log = m->log;

@@ -186,10 +186,8 @@ static void more_ranges_than_it_has_are_combined_by_smallest_gaps(void **state)
 	assert_int_equal(set.pages[5], 1);
 	assert_int_equal(set.pages[105], 1);
 	assert_int_equal(set.pages[601], 1);
-	set = (struct page_set){ 0 };
-	assert_int_equal(
-		model_log_report(m, 50 * PAGE, PAGE, page_set_add, &set),
-		-EINVAL);
+	report(&set, 50 * PAGE, PAGE);
+	assert_int_equal(set.nr_calls, 0);
 }
 
 static void joining_keeps_every_range_inside(void **state)
@@ -254,9 +252,44 @@ static void too_wide_or_too_narrow_a_space_is_refused(void **state)
 	assert_non_null(strstr(model_errmsg(), "17 address bits"));
 	r.len = 2 * PAGE;
 	assert_int_equal(model_log_start(m, &r, 1, PAGE, &real), -EOPNOTSUPP);
-	r.len = 0;
-	assert_int_equal(model_log_start(m, &r, 1, PAGE, &real), -EOPNOTSUPP);
 	start(100 * PAGE, 4 * PAGE, PAGE);
+}
+
+static void log_of_nothing_is_one_that_reports_nothing(void **state)
+{
+	struct model_config c = fake_config("dsa");
+	struct model_range r = { PAGE, 0 };
+	struct page_set set = { 0 };
+	uint64_t real;
+
+	(void)state;
+	c.log.address_bits_min = 14;
+	c.log.deaf = 2;
+	make(&c);
+	assert_int_equal(model_log_start(m, &r, 1, PAGE, &real), 0);
+	poke(0, 8);
+	report(&set, 0, SPACE);
+	assert_int_equal(set.nr_calls, 0);
+	assert_int_equal(model_log_stop(m), 0);
+	assert_int_equal(model_log_start(m, NULL, 0, PAGE, &real), 0);
+	assert_int_equal(model_log_start(m, &r, 1, PAGE, &real), -EINVAL);
+}
+
+static void what_is_not_tracked_is_not_dirty(void **state)
+{
+	struct page_set set = { 0 };
+
+	(void)state;
+	start(2 * PAGE, 2 * PAGE, PAGE);
+	poke(0, 8);
+	poke(3 * PAGE, 8);
+	report(&set, 0, PAGE);
+	report(&set, SPACE, PAGE);
+	report(&set, UINT64_MAX - PAGE, PAGE);
+	assert_int_equal(set.nr_calls, 0);
+	report(&set, 0, SPACE);
+	assert_int_equal(set.nr_calls, 1);
+	assert_int_equal(set.pages[3], 1);
 }
 
 static void gaps_that_are_combined_count_in_the_total(void **state)
@@ -303,8 +336,6 @@ static void calls_out_of_order_are_refused(void **state)
 	start(0, SPACE, PAGE);
 	assert_int_equal(model_log_start(m, &r, 1, PAGE, &real), -EINVAL);
 	assert_int_equal(real, 99);
-	assert_int_equal(model_log_report(m, SPACE, PAGE, page_set_add, &set),
-			 -EINVAL);
 	assert_int_equal(model_log_report(m, 0, 0, page_set_add, &set),
 			 -EINVAL);
 	assert_int_equal(model_log_stop(m), 0);
@@ -598,6 +629,8 @@ int main(void)
 		T(joining_keeps_every_range_inside),
 		T(address_bits_round_the_total_length_up),
 		T(too_wide_or_too_narrow_a_space_is_refused),
+		T(log_of_nothing_is_one_that_reports_nothing),
+		T(what_is_not_tracked_is_not_dirty),
 		T(gaps_that_are_combined_count_in_the_total),
 		T(range_may_end_at_the_last_address),
 		T(calls_out_of_order_are_refused),
