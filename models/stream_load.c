@@ -5,7 +5,9 @@
  *
  * Invariant: nothing of the device changes before model_stream_commit() has
  * found the stream whole, intact and of this device; then all of it does.  A
- * stream is refused as soon as it cannot be right, and stays refused.
+ * stream is refused as soon as it cannot be right, and stays refused; but what
+ * comes when one is whole already is not part of it, and spoils nothing, as in
+ * Linux's drivers.
  * Threads: any, under the device's control.
  */
 #include <errno.h>
@@ -316,6 +318,9 @@ ssize_t model_stream_write(struct model_stream *s, const void *buf, size_t len)
 		return rc;
 	if (model_has_fault(s->m, MODEL_FAULT_ACCEPTS_CORRUPT))
 		return swallow(s, from, len);
+	if (len && s->load->last == RECORD_END)
+		return model_fail(EINVAL, "%s: the state is whole",
+				  s->m->config.name);
 	while (done < len) {
 		n = feed(s, from + done, len - done);
 		if (n < 0)

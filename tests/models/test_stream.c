@@ -208,9 +208,25 @@ static void bytes_after_the_end_are_refused(void **state)
 	assert_non_null(bytes);
 	memcpy(bytes + len, bytes, len);
 	assert_int_equal(load_all(m2, bytes, len + 1, 0), -EINVAL);
-	assert_int_equal(load_all(m2, bytes, len + 1, len), -EINVAL);
 	assert_int_equal(load_all(m2, bytes, 2 * len, 0), -EINVAL);
 	assert_int_equal(load_all(m2, bytes, len, 0), 0);
+	free(bytes);
+}
+
+static void bytes_after_the_end_do_not_spoil_what_is_whole(void **state)
+{
+	struct model_stream *s;
+	size_t len;
+	uint8_t *bytes = small_stream(&len);
+
+	(void)state;
+	assert_int_equal(model_stream_load(m2, &s), 0);
+	assert_int_equal(model_stream_write(s, bytes, len), len);
+	assert_int_equal(model_stream_write(s, bytes, 1), -EINVAL);
+	assert_int_equal(model_stream_write(s, bytes, len), -EINVAL);
+	assert_int_equal(model_stream_write(s, bytes, 0), 0);
+	assert_int_equal(model_stream_commit(s), 0);
+	model_stream_free(s);
 	free(bytes);
 }
 
@@ -532,6 +548,7 @@ int main(void)
 		T(every_truncation_is_refused),
 		T(every_corrupted_byte_is_refused_and_changes_nothing),
 		T(bytes_after_the_end_are_refused),
+		T(bytes_after_the_end_do_not_spoil_what_is_whole),
 		T(state_of_another_device_is_refused),
 		T(missing_and_repeated_records_are_refused),
 		T(forged_streams_are_survived),
