@@ -74,6 +74,14 @@ static int make_mem_bar(struct model *m)
 		return 0;
 	m->frozen_mem = calloc(1, len);
 	m->shadow_mem = calloc(1, len);
+	if (m->ops->mem_private) {
+		/* Nobody maps it; a mapping might land in a program's holes. */
+		m->mem = calloc(1, len);
+		if (!m->frozen_mem || !m->shadow_mem || !m->mem)
+			return model_fail(ENOMEM, "%s: no memory",
+					  m->config.name);
+		return 0;
+	}
 	m->mem_fd = model_keep_fd(m, memfd_create(m->config.name, MFD_CLOEXEC));
 	if (!m->frozen_mem || !m->shadow_mem || m->mem_fd < 0 ||
 	    ftruncate(m->mem_fd, (off_t)len) < 0)
@@ -181,7 +189,9 @@ struct model *model_destroy(struct model *m)
 	truth_clear(&m->truth);
 	deaf_clear(m);
 	state_free(&m->state);
-	if (m->mem)
+	if (m->ops->mem_private)
+		free(m->mem);
+	else if (m->mem)
 		munmap(m->mem, m->ops->mem_bar_len);
 	if (m->mem_fd >= 0)
 		model_end_fd(m, m->mem_fd);
@@ -201,6 +211,11 @@ const struct model_config *model_config(const struct model *m)
 unsigned int model_nr_vectors(const struct model *m)
 {
 	return m->ops->nr_vectors;
+}
+
+bool model_has_msi(const struct model *m)
+{
+	return m->ops->msi;
 }
 
 uint16_t model_pci_device_id(const struct model *m)

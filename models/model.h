@@ -126,7 +126,8 @@ struct model *model_destroy(struct model *m);
 
 const struct model_config *model_config(const struct model *m);
 void model_bar(const struct model *m, unsigned int bar, struct model_bar *ret);
-unsigned int model_nr_vectors(const struct model *m); /* MSI-X */
+unsigned int model_nr_vectors(const struct model *m);
+bool model_has_msi(const struct model *m); /* instead of MSI-X */
 uint16_t model_pci_device_id(const struct model *m);
 uint16_t model_pci_vendor_id(const struct model *m);
 

@@ -73,6 +73,7 @@ struct model_ops {
 	uint16_t vendor_id; /* 0: MODEL_VENDOR */
 	uint16_t device_id;
 	unsigned int nr_vectors;
+	bool msi; /* the vectors are MSI, not MSI-X */
 	uint64_t regs_bar_len; /* BAR0, 0: MODEL_REGS_LEN */
 	uint64_t mem_bar_len; /* BAR2, 0: none */
 	bool mem_private; /* it is the device's own, and no BAR */

@@ -30,7 +30,6 @@ struct sv_config_device {
 	unsigned int migration; /* SV_MIG_* */
 	bool emulated; /* vfio_register_emulated_iommu_dev(): mdev */
 	bool noiommu;
-	bool msi; /* MSI instead of MSI-X */
 	bool iommu_dirty; /* its IOMMU has dirty bits */
 	uint64_t iommu_page; /* largest I/O page table entry, bytes */
 };

@@ -68,7 +68,6 @@ static const struct sv_key sv_keys[] = {
 	SV_NUMBER("stop_ms", model.stop_ms),
 	SV_BOOL("emulated", emulated),
 	SV_BOOL("noiommu", noiommu),
-	SV_BOOL("msi", msi),
 	SV_BOOL("iommu_dirty", iommu_dirty),
 	SV_NUMBER("iommu_page", iommu_page),
 	SV_STRING("udp", model.udp),

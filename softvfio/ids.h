@@ -11,6 +11,9 @@
 uint16_t sv_pci_vendor_id(const char *model);
 /* 0: no such model (opening the device then says so). */
 uint16_t sv_pci_device_id(const char *model);
+uint16_t sv_pci_subsystem_vendor_id(const char *model);
+uint16_t sv_pci_subsystem_id(const char *model);
+uint8_t sv_pci_revision(const char *model);
 /* Class, subclass, programming interface. */
 uint32_t sv_pci_class(const char *model);
 

@@ -74,7 +74,7 @@ int sv_irq_open(struct sv_device_state *st)
 
 	if (irqs->vectors)
 		return 0;
-	irqs->message = st->dev->config->msi ? MSI : MSIX;
+	irqs->message = model_has_msi(sv_model(st->dev)) ? MSI : MSIX;
 	if (nr > SV_MAX_VECTORS)
 		nr = SV_MAX_VECTORS;
 	/* MSI has powers of two, up to 32. */

@@ -28,6 +28,11 @@
 #define MSIX_PBA     0x800u
 static_assert(SV_MAX_VECTORS * PCI_MSIX_ENTRY_SIZE <= MSIX_PBA, "table fits");
 
+static bool has_msi(const struct sv_device_state *st)
+{
+	return model_has_msi(sv_model(st->dev));
+}
+
 static void put16(uint8_t *bytes, unsigned int at, uint32_t v)
 {
 	bytes[at] = (uint8_t)v;
@@ -100,9 +105,8 @@ static void init_bars(struct sv_device_state *st)
 		model_bar(sv_model(st->dev), i, &bar[i]);
 		c->bar_len[i] = bar_len(bar[i].size);
 	}
-	c->msix_bar = st->irqs.nr_vectors && !st->dev->config->msi
-			      ? pick_msix_bar(c)
-			      : -1;
+	c->msix_bar =
+		st->irqs.nr_vectors && !has_msi(st) ? pick_msix_bar(c) : -1;
 	if (c->msix_bar >= 0) {
 		c->bar_len[c->msix_bar] = MSIX_BAR_LEN;
 		bar[c->msix_bar].memory = false;
@@ -135,10 +139,10 @@ static void init_caps(struct sv_device_state *st)
 	struct sv_pci_config *c = &st->config;
 	uint8_t *b = c->bytes;
 
-	if (st->dev->config->msi && !st->irqs.nr_vectors)
+	if (has_msi(st) && !st->irqs.nr_vectors)
 		return;
 	put16(b, PCI_STATUS, PCI_STATUS_CAP_LIST);
-	if (st->dev->config->msi) {
+	if (has_msi(st)) {
 		init_msi(st);
 		return;
 	}
@@ -161,9 +165,8 @@ static void apply(struct sv_device_state *st)
 {
 	struct sv_pci_config *c = &st->config;
 	uint32_t command = get16(c->bytes, PCI_COMMAND);
-	bool awake =
-		st->dev->config->msi || (get16(c->bytes, PM_CAP + PCI_PM_CTRL) &
-					 PCI_PM_CTRL_STATE_MASK) != 3;
+	bool awake = has_msi(st) || (get16(c->bytes, PM_CAP + PCI_PM_CTRL) &
+				     PCI_PM_CTRL_STATE_MASK) != 3;
 
 	atomic_store(&c->memory, awake && (command & PCI_COMMAND_MEMORY));
 	sv_set_bus_master(st, awake && (command & PCI_COMMAND_MASTER));
@@ -181,14 +184,14 @@ void sv_config_init(struct sv_device_state *st)
 	memset(c->writable, 0, sizeof(c->writable));
 	put16(b, PCI_VENDOR_ID, model_pci_vendor_id(sv_model(st->dev)));
 	put16(b, PCI_DEVICE_ID, model_pci_device_id(sv_model(st->dev)));
-	put16(b, PCI_SUBSYSTEM_VENDOR_ID,
-	      model_pci_vendor_id(sv_model(st->dev)));
-	put16(b, PCI_SUBSYSTEM_ID, model_pci_device_id(sv_model(st->dev)));
+	put16(b, PCI_SUBSYSTEM_VENDOR_ID, sv_pci_subsystem_vendor_id(model));
+	put16(b, PCI_SUBSYSTEM_ID, sv_pci_subsystem_id(model));
 	/* Enabling the device, as the driver does at open, turns memory on. */
 	put16(b, PCI_COMMAND, PCI_COMMAND_MEMORY);
 	put16(c->writable, PCI_COMMAND,
 	      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
 		      PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE);
+	b[PCI_REVISION_ID] = sv_pci_revision(model);
 	put16(b, PCI_CLASS_DEVICE, sv_pci_class(model) >> 8);
 	c->writable[PCI_CACHE_LINE_SIZE] = 0xff;
 	c->writable[PCI_LATENCY_TIMER] = 0xff;
@@ -211,7 +214,7 @@ static void read_config(struct sv_device_state *st, uint8_t *buf, size_t len,
 
 	memcpy(bytes, st->config.bytes, sizeof(bytes));
 	if (sv_irq_messages_on(st)) {
-		if (st->dev->config->msi)
+		if (has_msi(st))
 			bytes[MSI_CAP + PCI_MSI_FLAGS] |= PCI_MSI_FLAGS_ENABLE;
 		else
 			bytes[MSIX_CAP + PCI_MSIX_FLAGS + 1] |=
@@ -242,7 +245,7 @@ static void write_config(struct sv_device_state *st, const uint8_t *buf,
 		c->bytes[pos + i] = (uint8_t)((c->bytes[pos + i] & ~mask) |
 					      (buf[i] & mask));
 	}
-	if (st->dev->config->msi && st->irqs.nr_vectors)
+	if (has_msi(st) && st->irqs.nr_vectors)
 		limit_msi(st);
 	apply(st);
 }

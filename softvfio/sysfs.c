@@ -209,15 +209,21 @@ static void add_pci_files(struct builder *b, const struct sv_config_device *dev,
 	snprintf(text, sizeof(text), "0x%04x\n",
 		 sv_pci_vendor_id(dev->model.model));
 	add_file(b, text, "sys/devices/%s/vendor", dir);
+	snprintf(text, sizeof(text), "0x%04x\n",
+		 sv_pci_subsystem_vendor_id(dev->model.model));
 	add_file(b, text, "sys/devices/%s/subsystem_vendor", dir);
 	snprintf(text, sizeof(text), "0x%04x\n",
 		 sv_pci_device_id(dev->model.model));
 	add_file(b, text, "sys/devices/%s/device", dir);
+	snprintf(text, sizeof(text), "0x%04x\n",
+		 sv_pci_subsystem_id(dev->model.model));
 	add_file(b, text, "sys/devices/%s/subsystem_device", dir);
 	snprintf(text, sizeof(text), "0x%06x\n",
 		 sv_pci_class(dev->model.model));
 	add_file(b, text, "sys/devices/%s/class", dir);
-	add_file(b, "0x00\n", "sys/devices/%s/revision", dir);
+	snprintf(text, sizeof(text), "0x%02x\n",
+		 sv_pci_revision(dev->model.model));
+	add_file(b, text, "sys/devices/%s/revision", dir);
 	add_file(b, "-1\n", "sys/devices/%s/numa_node", dir);
 	for (size_t i = 0; i < sizeof(zero) / sizeof(zero[0]); i++)
 		add_file(b, "0\n", "sys/devices/%s/%s", dir, zero[i]);

@@ -31,7 +31,7 @@ NOBODY = {"mock_huge_dirty"}
 # They give up root's rights, or use them.
 OF_ROOT = {"option_", "cdev_rlimit", "t1_rlimit", "mock_rlimit"}
 TOKEN = "83b8f4f2-509f-382f-3c1e-e6bfe0fa"
-EDU = ("model=dsa migration={} state_size=4096 log=1 log_max_ranges=256"
+EDU = ("model=edu migration={} state_size=0 dma_us=0 log=1 log_max_ranges=256"
        " log_bits_max=64")
 MIGRATION = {"1": "stop-copy", "3": "stop-copy,p2p", "5": "stop-copy,pre-copy",
              "7": "stop-copy,p2p,pre-copy"}
@@ -42,7 +42,7 @@ def devices(program, what):
     if program == "vfio":
         flags = re.fullmatch(r"migflags(\d)", what)
         edu = EDU.format(MIGRATION[flags.group(1) if flags else "7"])
-        return [f"name=a {edu} msi=1 address=0000:00:03.0",
+        return [f"name=a {edu} address=0000:00:03.0",
                 f"name=r {edu} address=0000:01:00.0"]
     if what == "mock":
         return [f"name=d{i} model=plain iommu_dirty={int(i < 3)}"

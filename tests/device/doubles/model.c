@@ -157,6 +157,12 @@ unsigned int model_nr_vectors(const struct model *m)
 	return 4;
 }
 
+bool model_has_msi(const struct model *m)
+{
+	(void)m;
+	return false;
+}
+
 uint16_t model_pci_vendor_id(const struct model *m)
 {
 	(void)m;
