@@ -46,6 +46,7 @@ struct sv_container {
 	struct sv_group *groups;
 	struct sv_area_list list;
 	bool tracking;
+	bool had_iommu; /* an IOMMU was attached: ranges are told */
 	struct sv_space_stat *stat; /* from the first START on */
 	unsigned int number;
 };

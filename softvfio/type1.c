@@ -24,15 +24,20 @@ static bool reachable(uint64_t iova, uint64_t last)
 	return last <= APERTURE_LAST && (last < MSI_FIRST || iova > MSI_LAST);
 }
 
-/* sv_type1_attach: what was mapped before must suit the IOMMU. */
+/*
+ * sv_type1_attach: what was mapped before must suit the IOMMU.  Linux looks for
+ * the MSI window before it maps, and hears of its IOMMU's end when it maps.
+ */
 static int pin_everything(struct sv_container *c)
 {
+	if (sv_area_overlaps(&c->list, MSI_FIRST, MSI_LAST))
+		return -EINVAL;
 	for (size_t i = 0; i < c->list.nr; i++) {
 		struct sv_area *area = c->list.areas[i];
 		int err;
 
-		if (!reachable(area->iova, area->last))
-			return -EINVAL;
+		if (area->last > APERTURE_LAST)
+			return -EFAULT;
 		err = sv_area_pin(area, true);
 		if (err)
 			return err;
@@ -40,16 +45,32 @@ static int pin_everything(struct sv_container *c)
 	return 0;
 }
 
+/* Whatever is to be pinned has no address for a while. */
+static bool has_invalid_vaddr(const struct sv_container *c)
+{
+	for (size_t i = 0; i < c->list.nr; i++) {
+		const struct sv_type1_dma *dma = c->list.areas[i]->priv;
+
+		if (dma->vaddr_invalid)
+			return true;
+	}
+	return false;
+}
+
 int sv_type1_attach(struct sv_container *c, struct sv_group *g)
 {
+	const bool physical = sv_group_physical(g) && !g->dev->config->noiommu;
 	int err = 0;
 
 	pthread_rwlock_wrlock(&c->list.lock);
-	if (sv_group_physical(g) && !g->dev->config->noiommu)
+	if (has_invalid_vaddr(c))
+		err = -EBUSY;
+	else if (physical)
 		err = pin_everything(c);
 	pthread_rwlock_unlock(&c->list.lock);
 	if (err)
 		return err;
+	c->had_iommu |= physical;
 	g->attached = true;
 	/* Nothing translates for it: its DMA leads nowhere. */
 	if (g->dev->config->noiommu)
@@ -93,6 +114,7 @@ void sv_type1_release(struct sv_container *c)
 		sv_type1_free_area(c,
 				   sv_area_remove_at(&c->list, c->list.nr - 1));
 	c->tracking = false;
+	c->had_iommu = false;
 	c->type = 0;
 	pthread_rwlock_unlock(&c->list.lock);
 }
@@ -135,28 +157,29 @@ static size_t fill_caps(struct sv_container *c, uint8_t *buf, uint32_t base)
 	const struct vfio_iommu_type1_info_dma_avail avail = {
 		.header = { .id = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
 			    .version = 1,
-			    .next = physical ? range_at : 0 },
+			    .next = c->had_iommu ? range_at : 0 },
 		.avail = SV_TYPE1_MAX_MAPPINGS - (uint32_t)c->list.nr,
 	};
 	const struct vfio_info_cap_header range_header = {
 		.id = VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
 		.version = 1,
 	};
-	const uint32_t nr_ranges[2] = { 2, 0 };
+	/* Everything, once the IOMMU is gone. */
+	const uint32_t nr_ranges[2] = { physical ? 2 : 1, 0 };
 	const struct vfio_iova_range ranges[2] = {
-		{ .start = 0, .end = MSI_FIRST - 1 },
+		{ .start = 0, .end = physical ? MSI_FIRST - 1 : UINT64_MAX },
 		{ .start = MSI_LAST + 1, .end = APERTURE_LAST },
 	};
 
 	memcpy(buf, &migration, sizeof(migration));
 	memcpy(buf + avail_at - base, &avail, sizeof(avail));
-	if (!physical)
+	if (!c->had_iommu)
 		return avail_at - base + sizeof(avail);
 	buf += range_at - base;
 	memcpy(buf, &range_header, sizeof(range_header));
 	memcpy(buf + 8, nr_ranges, sizeof(nr_ranges));
-	memcpy(buf + 16, ranges, sizeof(ranges));
-	return range_at - base + 48;
+	memcpy(buf + 16, ranges, nr_ranges[0] * sizeof(ranges[0]));
+	return range_at - base + 16 + nr_ranges[0] * sizeof(ranges[0]);
 }
 
 long sv_type1_get_info(struct sv_container *c, void *arg)
@@ -324,7 +347,8 @@ static int unmap_one(struct sv_container *c, struct unmap *u, size_t index)
 static int unmap_range(struct sv_container *c, struct unmap *u, uint64_t iova,
 		       uint64_t end, uint64_t *ret_bytes)
 {
-	size_t i = sv_area_index(&c->list, iova);
+	const size_t first = sv_area_index(&c->list, iova);
+	size_t i = first;
 	int err = 0;
 
 	while (i < c->list.nr && c->list.areas[i]->iova < end && !err) {
@@ -339,6 +363,10 @@ static int unmap_range(struct sv_container *c, struct unmap *u, uint64_t iova,
 		*ret_bytes += len;
 		i += u->vaddr;
 	}
+	/* All addresses go, or none. */
+	while (err && u->vaddr && i-- > first)
+		((struct sv_type1_dma *)c->list.areas[i]->priv)->vaddr_invalid =
+			false;
 	return err;
 }
 

@@ -127,8 +127,82 @@ static void a_bad_mapping_keeps_an_iommu_backed_group_out(void **state)
 	assert_int_equal(map(c, NULL, PAGE, 0), 0); /* nothing is there */
 	assert_int_equal(set_container(g2, c), -EFAULT);
 	assert_int_equal(unmap(c, 0, PAGE), 0);
+	/* The IOMMU's end is met only when it maps. */
+	assert_int_equal(map(c, guest, PAGE, UINT64_C(1) << 48), 0);
+	assert_int_equal(set_container(g2, c), -EFAULT);
+	assert_int_equal(unmap(c, UINT64_C(1) << 48, PAGE), 0);
 	assert_int_equal(set_container(g2, c), 0);
 	close_all(3, g2, g, c);
+}
+
+/* Nothing without an address can be pinned for a newcomer. */
+static void addresses_go_all_or_none_and_keep_groups_out(void **state)
+{
+	struct vfio_iommu_type1_dma_unmap u = {
+		.argsz = sizeof(u),
+		.flags = VFIO_DMA_UNMAP_FLAG_VADDR,
+		.iova = 64 * PAGE,
+		.size = PAGE,
+	};
+	struct vfio_iommu_type1_dma_map back = {
+		.argsz = sizeof(back),
+		.flags = VFIO_DMA_MAP_FLAG_VADDR,
+		.vaddr = (uintptr_t)guest,
+		.iova = 64 * PAGE,
+		.size = PAGE,
+	};
+	int g2, g3, g, c = typed(DSA, &g);
+
+	(void)state;
+	assert_int_equal(map(c, guest, PAGE, 63 * PAGE), 0);
+	assert_int_equal(map(c, guest, PAGE, 64 * PAGE), 0);
+	assert_int_equal(ioctl(c, VFIO_IOMMU_UNMAP_DMA, &u), 0);
+	g2 = group_open(DSA2);
+	assert_int_equal(set_container(g2, c), -EBUSY);
+	g3 = group_open(MDEV);
+	assert_int_equal(set_container(g3, c), -EBUSY);
+	u.iova = 63 * PAGE;
+	u.size = 2 * PAGE;
+	assert_int_equal(ioctl(c, VFIO_IOMMU_UNMAP_DMA, &u), -1);
+	assert_int_equal(errno, EINVAL);
+	/* The first one has its address, so there is none to give. */
+	back.iova = 63 * PAGE;
+	assert_int_equal(ioctl(c, VFIO_IOMMU_MAP_DMA, &back), -1);
+	assert_int_equal(errno, EINVAL);
+	back.iova = 64 * PAGE;
+	assert_int_equal(ioctl(c, VFIO_IOMMU_MAP_DMA, &back), 0);
+	assert_int_equal(set_container(g2, c), 0);
+	assert_int_equal(set_container(g3, c), 0);
+	close_all(4, g3, g2, g, c);
+}
+
+/* The ranges that an IOMMU brought stay told, as everything, without it. */
+static void ranges_are_told_once_there_was_an_iommu(void **state)
+{
+	union {
+		struct vfio_iommu_type1_info info;
+		uint8_t bytes[512];
+	} u;
+	const struct vfio_iommu_type1_info_cap_iova_range *cap;
+	int g2, g, c = typed(MDEV, &g);
+
+	(void)state;
+	for (int turn = 0; turn < 2; turn++) {
+		memset(&u, 0, sizeof(u));
+		u.info.argsz = sizeof(u);
+		assert_int_equal(ioctl(c, VFIO_IOMMU_GET_INFO, &u.info), 0);
+		cap = (const void *)(u.bytes + 24 + 32 + 16);
+		if (turn)
+			break;
+		assert_int_equal(cap->header.id, 0);
+		g2 = join(c, DSA);
+		close_all(1, g2);
+	}
+	assert_int_equal(cap->header.id, VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE);
+	assert_int_equal(cap->nr_iovas, 1);
+	assert_int_equal(cap->iova_ranges[0].start, 0);
+	assert_int_equal(cap->iova_ranges[0].end, UINT64_MAX);
+	close_all(2, g, c);
 }
 
 static void set_container_tells_bad_descriptors_apart(void **state)
@@ -268,6 +342,8 @@ int main(void)
 		cmocka_unit_test(a_group_in_use_does_not_leave),
 		cmocka_unit_test(a_group_left_reaches_memory_no_more),
 		cmocka_unit_test(a_bad_mapping_keeps_an_iommu_backed_group_out),
+		cmocka_unit_test(addresses_go_all_or_none_and_keep_groups_out),
+		cmocka_unit_test(ranges_are_told_once_there_was_an_iommu),
 		cmocka_unit_test(set_container_tells_bad_descriptors_apart),
 		cmocka_unit_test(cdev_and_group_keep_each_other_out),
 		cmocka_unit_test(a_group_may_be_put_into_an_iommufd),
