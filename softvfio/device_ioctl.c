@@ -197,8 +197,9 @@ static long device_info(const struct sv_device *dev, void *arg)
 		.num_regions = VFIO_PCI_NUM_REGIONS,
 		.num_irqs = VFIO_PCI_NUM_IRQS,
 	};
+	/* 6.1 knows whole fields only. */
 	if (argsz < len)
-		len = argsz;
+		len = sv_kernel_is_6_1() ? INFO_MIN : argsz;
 	return sv_copy_out(arg, &info, len) ? -EFAULT : 0;
 }
 

@@ -331,6 +331,26 @@ static int wipe(const struct vfio_device_feature_dma_logging_report *rep)
 	return 0;
 }
 
+/* 6.1 pins all of the bitmap, whatever is dirty. */
+static int
+check_bitmap(const struct vfio_device_feature_dma_logging_report *rep)
+{
+	unsigned int shift = (unsigned int)__builtin_ctzll(rep->page_size);
+	uint64_t at = rep->bitmap;
+	uint64_t last = at + ((rep->length - 1) >> shift) / 8;
+	uint8_t byte;
+
+	if (!sv_kernel_is_6_1())
+		return 0;
+	for (;; at = (at | (PAGE - 1)) + 1) {
+		if (sv_copy_in(&byte, (void *)(uintptr_t)at, 1) ||
+		    sv_copy_out((void *)(uintptr_t)at, &byte, 1))
+			return -EFAULT;
+		if (last < at || last - at < PAGE - at % PAGE)
+			return 0;
+	}
+}
+
 static int report_log(struct sv_device_state *st,
 		      const struct vfio_device_feature_dma_logging_report *rep)
 {
@@ -359,6 +379,8 @@ static int report_log(struct sv_device_state *st,
 		r = wipe(rep);
 	if (!r)
 		r = copy_taken(log, rep);
+	if (!r)
+		r = check_bitmap(rep);
 	if (r)
 		return r;
 	forget_taken(log, rep->iova, rep->iova + (rep->length - 1));

@@ -375,6 +375,30 @@ static void failed_report_loses_no_page(void **state)
 	close(dev);
 }
 
+/* It pins the bitmap before it asks the driver. */
+static void old_kernel_wants_the_whole_bitmap(void **state)
+{
+	uint8_t *g = guard_page();
+	int dev;
+
+	(void)state;
+	machine.kernel = SV_KERNEL_6_1;
+	dev = open_device(DEV_ALL);
+	assert_int_equal(log_start(dev, PAGE, 1, whole), 0);
+	assert_int_equal(log_report(dev, BASE, PAGES * PAGE, PAGE, NULL),
+			 -EFAULT);
+	assert_int_equal(log_report(dev, BASE, 0, PAGE, NULL), 0);
+	dirty(3);
+	assert_int_equal(
+		log_report(dev, BASE, PAGES * PAGE, PAGE, g + PAGE - 8),
+		-EFAULT);
+	assert_int_equal(log_report(dev, BASE, 64 * PAGE, PAGE, g + PAGE - 8),
+			 0);
+	assert_string_equal(bits(g + PAGE - 8, 8), "3");
+	close(dev);
+	machine.kernel = SV_KERNEL_6_12;
+}
+
 static void pages_left_over_end_with_the_log(void **state)
 {
 	int dev = open_device(DEV_ALL);
@@ -442,6 +466,7 @@ int main(void)
 		cmocka_unit_test(bits_are_relative_to_an_unaligned_iova),
 		cmocka_unit_test(bitmap_may_lie_anywhere),
 		cmocka_unit_test(failed_report_loses_no_page),
+		cmocka_unit_test(old_kernel_wants_the_whole_bitmap),
 		cmocka_unit_test(pages_left_over_end_with_the_log),
 		cmocka_unit_test(injected_failure_sticks_until_stop),
 		cmocka_unit_test(log_goes_on_through_the_states),
