@@ -218,6 +218,21 @@ static int compare_ranges(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
+/* Neighbours are one: what is mapped may lie in both. */
+static size_t join_ranges(struct iommu_iova_range *list, size_t nr)
+{
+	size_t i, kept = 0;
+
+	qsort(list, nr, sizeof(*list), compare_ranges);
+	for (i = 0; i < nr; i++) {
+		if (kept && list[kept - 1].last + 1 == list[i].start)
+			list[kept - 1].last = list[i].last;
+		else
+			list[kept++] = list[i];
+	}
+	return kept;
+}
+
 int iommufd_ioas_allow(struct iommufd_cmd *cmd)
 {
 	const struct iommu_ioas_allow_iovas *arg = &cmd->u.allow;
@@ -235,7 +250,7 @@ int iommufd_ioas_allow(struct iommufd_cmd *cmd)
 	if (err)
 		return err;
 	if (nr)
-		qsort(list, nr, sizeof(*list), compare_ranges);
+		nr = join_ranges(list, nr);
 	old = ioas->allowed;
 	old_nr = ioas->nr_allowed;
 	ioas->allowed = list;

@@ -132,14 +132,18 @@ static int map_pieces(struct iommufd_ioas *ioas, bool fixed, struct pieces *p,
 		    : ioas_pick_iova(ioas, p->areas[0]->va, length, &at);
 	for (i = 0; !err && i < p->nr; i++) {
 		struct sv_area *area = p->areas[i];
+		const struct ioas_area *ia = area->priv;
 
 		area->iova += at;
 		area->last += at;
-		if ((area->iova | area->va | (area->last + 1)) & mask)
+		/* A copy may not write what its source does not. */
+		if (area->prot & SV_PROT_WRITE && !ia->writable)
+			err = -EPERM;
+		else if ((area->iova | area->va | (area->last + 1)) & mask)
 			err = -EINVAL;
-		else
-			err = prepare(ioas, area);
 	}
+	for (i = 0; !err && i < p->nr; i++)
+		err = prepare(ioas, p->areas[i]);
 	if (!err)
 		err = insert_all(ioas, p);
 	if (!err)
@@ -266,24 +270,20 @@ struct sv_area *ioas_piece_of(const struct sv_area *src, uint64_t iova,
 	return area;
 }
 
-/* [iova, last], which must be mapped without a hole.  -ENOENT, -EPERM */
+/* [iova, last], which must be mapped without a hole.  -ENOENT */
 static int collect(struct iommufd_ioas *ioas, uint64_t iova, uint64_t last,
 		   unsigned int prot, struct pieces *p)
 {
 	size_t i = sv_area_index(&ioas->list, iova);
 	uint64_t at = iova;
-	bool denied = false;
 
 	for (;; i++) {
 		const struct sv_area *src;
-		const struct ioas_area *ia;
 		struct sv_area *area;
 
 		if (i == ioas->list.nr || ioas->list.areas[i]->iova > at)
 			return -ENOENT;
 		src = ioas->list.areas[i];
-		ia = src->priv;
-		denied |= prot & SV_PROT_WRITE && !ia->writable;
 		area = ioas_piece_of(src, at, last, at - iova, prot);
 		if (!area)
 			return -ENOMEM;
@@ -292,7 +292,7 @@ static int collect(struct iommufd_ioas *ioas, uint64_t iova, uint64_t last,
 			return -ENOMEM;
 		}
 		if (src->last >= last)
-			return denied ? -EPERM : 0;
+			return 0;
 		at = src->last + 1;
 	}
 }
@@ -324,7 +324,7 @@ int iommufd_ioas_copy(struct iommufd_cmd *cmd)
 	err = collect(src, arg->src_iova, last, prot_of(arg->flags), &p);
 	pthread_rwlock_unlock(&src->list.lock);
 	dst = iommufd_ioas_find(cmd->ctx, arg->dst_ioas_id);
-	if (!dst && (!err || err == -EPERM))
+	if (!dst && !err)
 		err = -ENOENT;
 	if (!err)
 		err = map_pieces(dst, arg->flags & IOMMU_IOAS_MAP_FIXED_IOVA,

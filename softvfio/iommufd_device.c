@@ -298,22 +298,27 @@ static int attach_access(struct iommufd_binding *b, uint32_t pt_id)
 static int attach_hwpt(struct iommufd_binding *b, struct iommufd_ioas *ioas,
 		       struct iommufd_hwpt *hwpt, uint32_t *pt_id)
 {
+	/* A table in place of another is filled before it is looked at. */
+	const bool fill_first = b->at && !hwpt;
 	struct iommufd_attachment *at;
-	int err;
+	int err = 0;
 
-	err = ioas_admit(ioas, IOAS_JOIN_DEVICE);
-	if (err)
-		return err;
 	at = attachment_new(b, ioas, &device_ops);
 	if (!at)
 		return -ENOMEM;
-	if (!hwpt) {
+	if (!fill_first)
+		err = ioas_admit(ioas, IOAS_JOIN_DEVICE);
+	if (!err && !hwpt)
 		err = iommufd_hwpt_new(b->ctx, ioas, b->dev, false, true,
 				       &hwpt);
-		if (err) {
-			free(at);
-			return err;
-		}
+	if (!err && fill_first) {
+		err = ioas_admit(ioas, IOAS_JOIN_DEVICE);
+		if (err)
+			iommufd_hwpt_free(b->ctx, hwpt);
+	}
+	if (err) {
+		free(at);
+		return err;
 	}
 	at->hwpt = hwpt;
 	hwpt->obj.users++;

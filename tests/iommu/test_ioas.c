@@ -195,6 +195,14 @@ static void allowed_ranges_bind_automatic_addresses(void **state)
 	assert_int_equal(try_map(w->fd, w->ioas, RW, w->mem, 2 * PAGE, &iova),
 			 -ENOSPC);
 	assert_int_equal(map_at(w, w->mem, PAGE, GIB), 0);
+	/* Neighbours are one. */
+	allowed[0] =
+		(struct iommu_iova_range){ MIB + PAGE, MIB + 2 * PAGE - 1 };
+	assert_int_equal(unmap_all(w), 0);
+	assert_int_equal(test_ioctl(w->fd, IOMMU_IOAS_ALLOW_IOVAS, &a), 0);
+	assert_int_equal(try_map(w->fd, w->ioas, RW, w->mem, 2 * PAGE, &iova),
+			 0);
+	assert_int_equal(iova, MIB);
 	allowed[1].last = 16 * MIB; /* they overlap */
 	assert_int_equal(test_ioctl(w->fd, IOMMU_IOAS_ALLOW_IOVAS, &a),
 			 -EINVAL);
@@ -275,6 +283,10 @@ static void copy_needs_writable_memory_to_write(void **state)
 				  FIXED | IOMMU_IOAS_MAP_READABLE, PAGE, &iova,
 				  MIB),
 			 0);
+	/* What is in the way is found first. */
+	assert_int_equal(
+		try_copy(w->fd, dst, w->ioas, FIXED | RW, PAGE, &iova, MIB),
+		-EEXIST);
 }
 
 static void bad_memory_is_refused_by_the_first_page_table(void **state)
@@ -301,6 +313,28 @@ static void bad_memory_is_refused_by_the_first_page_table(void **state)
 	assert_int_equal(map_at(w, w->mem, PAGE, 2 * MIB), 0);
 	test_device_fini(&dev);
 	assert_int_equal(try_destroy(w->fd, w->ioas), 0);
+}
+
+/* Where nothing was attached the space is looked at first. */
+static void
+replacing_table_is_filled_before_the_space_is_looked_at(void **state)
+{
+	struct world *w = *state;
+	uint8_t *hole = test_memory(PAGE, PAGE);
+	uint32_t other = test_ioas(w->fd), pt = other;
+	struct test_device dev;
+
+	munmap(hole, PAGE);
+	test_device_init(&dev, false, PAGE);
+	test_bind(w->fd, &dev);
+	test_map(w->fd, other, hole, PAGE, 0xfee00000);
+	assert_int_equal(sv_iommufd_attach(&dev.dev, &pt), -EADDRINUSE);
+	test_attach(&dev, w->ioas);
+	assert_int_equal(sv_iommufd_attach(&dev.dev, &pt), -EFAULT);
+	test_map(w->fd, w->ioas, w->mem, PAGE, MIB);
+	assert_int_equal(test_dma(&dev, MIB, "x", 1, false), 0);
+	test_device_fini(&dev);
+	assert_int_equal(try_destroy(w->fd, other), 0);
 }
 
 static void peers_bar_is_refused(void **state)
@@ -564,6 +598,7 @@ int main(void)
 		T(copy_shares_memory_and_outlives_its_source),
 		T(copy_needs_writable_memory_to_write),
 		T(bad_memory_is_refused_by_the_first_page_table),
+		T(replacing_table_is_filled_before_the_space_is_looked_at),
 		T(peers_bar_is_refused),
 		T(attaching_narrows_the_space),
 		T(attaching_again_replaces),
