@@ -36,6 +36,9 @@ static int pin_everything(struct sv_container *c)
 		struct sv_area *area = c->list.areas[i];
 		int err;
 
+		/* Its end is 0 to the loop that maps, which has no turn. */
+		if (area->last == UINT64_MAX)
+			continue;
 		if (area->last > APERTURE_LAST)
 			return -EFAULT;
 		err = sv_area_pin(area, true);
@@ -174,7 +177,7 @@ static size_t fill_caps(struct sv_container *c, uint8_t *buf, uint32_t base)
 	memcpy(buf, &migration, sizeof(migration));
 	memcpy(buf + avail_at - base, &avail, sizeof(avail));
 	if (!c->had_iommu)
-		return avail_at - base + sizeof(avail);
+		return avail_at - base + (packed ? 12 : 16);
 	buf += range_at - base;
 	memcpy(buf, &range_header, sizeof(range_header));
 	memcpy(buf + 8, nr_ranges, sizeof(nr_ranges));

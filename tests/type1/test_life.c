@@ -131,6 +131,8 @@ static void a_bad_mapping_keeps_an_iommu_backed_group_out(void **state)
 	assert_int_equal(map(c, guest, PAGE, UINT64_C(1) << 48), 0);
 	assert_int_equal(set_container(g2, c), -EFAULT);
 	assert_int_equal(unmap(c, UINT64_C(1) << 48, PAGE), 0);
+	/* And not by what ends at 2^64. */
+	assert_int_equal(map(c, guest, PAGE, 0 - PAGE), 0);
 	assert_int_equal(set_container(g2, c), 0);
 	close_all(3, g2, g, c);
 }
@@ -191,6 +193,7 @@ static void ranges_are_told_once_there_was_an_iommu(void **state)
 		memset(&u, 0, sizeof(u));
 		u.info.argsz = sizeof(u);
 		assert_int_equal(ioctl(c, VFIO_IOMMU_GET_INFO, &u.info), 0);
+		assert_int_equal(u.info.cap_offset, 24);
 		cap = (const void *)(u.bytes + 24 + 32 + 16);
 		if (turn)
 			break;
