@@ -38,6 +38,13 @@ apt_lists()
 	[ -z "${lists_fresh-}" ] || return 0
 	mkdir -p "$cache/apt/lists/partial" "$cache/apt/archives/partial"
 	main=$(mirror bookworm '')
+	if [ -z "$main" ]; then
+		# Before its lists are there, a source does not say its release.
+		sudo=
+		[ "$(id -u)" = 0 ] || sudo=sudo
+		$sudo apt-get update -qq >&2
+		main=$(mirror bookworm '')
+	fi
 	[ -n "$main" ] || {
 		echo "rig: the package sources here name no bookworm" >&2
 		exit 1
