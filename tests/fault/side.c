@@ -13,9 +13,13 @@
 #include "softvfio/softvfio.h"
 #include "tests/fault/fault.h"
 
-#define SILENCE_NS	 5000000000ull
+#define SILENCE_NS 20000000000ull
 /* Where a frame is dropped both wait for it in vain. */
+#ifdef __SANITIZE_THREAD__
+#define SHORT_SILENCE_NS 2000000000ull
+#else
 #define SHORT_SILENCE_NS 500000000ull
+#endif
 
 struct counts {
 	unsigned int fds, threads, mappings;

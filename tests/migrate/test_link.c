@@ -19,6 +19,13 @@
 /* Frames of the destination, in order. */
 enum { WELCOME, LOADED, READY, DONE, NR_TO_SRC };
 
+/* Longer than anything takes that is done in between. */
+#ifdef __SANITIZE_THREAD__
+#define SILENCE_NS 1600000000ull
+#else
+#define SILENCE_NS 400000000ull
+#endif
+
 static struct pair *small(void)
 {
 	struct pair *p = malloc(sizeof(*p));
@@ -26,8 +33,8 @@ static struct pair *small(void)
 	pair_init(p);
 	p->link = true;
 	p->src.opts.no_cpu = true;
-	p->src.opts.silence_ns = 400000000ull;
-	p->dst.opts.silence_ns = 400000000ull;
+	p->src.opts.silence_ns = SILENCE_NS;
+	p->dst.opts.silence_ns = SILENCE_NS;
 	/* Few runs, so few frames. */
 	memset(p->src.hva[0], 0, p->src.len[0]);
 	memset(p->src.hva[0] + 8192, 7, 300000);
