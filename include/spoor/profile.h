@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a host's trackers cost, and how fast its devices and CPUs write: what
+ * `spoor bench` measures, what a plan is predicted from.
+ *
+ * Every figure says where it comes from.  Software measures software: what
+ * hardware costs is measured on hardware, or entered as an assumption.
+ *
+ * Plain data: whoever fills a profile in owns its arrays.
+ */
+#ifndef SPOOR_PROFILE_H
+#define SPOOR_PROFILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <spoor/common.h>
+#include <spoor/tracker.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum spoor_origin {
+	SPOOR_UNMEASURED = 0, /* not there: the other members are 0 */
+	SPOOR_ASSUMED = 1, /* somebody's figure */
+	SPOOR_MEASURED_SW = 2, /* of software: softvfio, the CPU's tracker */
+	SPOOR_MEASURED_HW = 3, /* of a real device or IOMMU */
+};
+
+/* A figure; the unit is in the name of the member that holds it. */
+struct spoor_figure {
+	double median, min, max;
+	unsigned int samples;
+	enum spoor_origin origin;
+};
+
+/* So many bytes are reported dirty when so long after a read it is read again.*/
+struct spoor_dirty_point {
+	uint64_t interval_ns;
+	struct spoor_figure bytes;
+};
+
+/* A tracker at one of its page sizes. */
+struct spoor_profile_page {
+	uint64_t page_size; /* bytes, as started */
+	struct spoor_figure start_ns, stop_ns;
+	struct spoor_figure read_clean_ns; /* all of it, nothing dirty */
+	struct spoor_figure read_page_ns; /* more for each dirty page, scattered */
+	struct spoor_figure read_run_ns; /* the same where they lie together */
+	struct spoor_figure digest_ns; /* to walk and take the bitmap, per read */
+	/* Of what it covers, tracked against not: 0.07 is seven hundredths. */
+	struct spoor_figure slowdown; /* of the work done in a second */
+	struct spoor_figure delay; /* of a request's median time */
+	struct spoor_dirty_point *dirty; /* rising intervals */
+	size_t nr_dirty;
+};
+
+struct spoor_profile_tracker {
+	char name[160]; /* "nic0.device", "main.iommu", "cpu.process" */
+	enum spoor_tracker_kind kind;
+	struct spoor_profile_page *pages; /* rising sizes */
+	size_t nr_pages;
+};
+
+struct spoor_profile_device {
+	char name[64];
+	uint64_t reach_bytes; /* of memory, that it may write */
+	struct spoor_figure state_bytes; /* at the stop */
+	struct spoor_figure stop_ns; /* RUNNING to STOP */
+	struct spoor_figure save_ns; /* STOP_COPY: all of its state read */
+	struct spoor_figure load_ns; /* RESUMING to STOP: written and taken */
+	struct spoor_figure run_ns; /* STOP to RUNNING */
+	struct spoor_figure period_ns; /* between its clients' successes */
+};
+
+struct spoor_profile {
+	char host[64], kernel[96], cpu[96];
+	uint64_t taken_s; /* seconds since 1970, UTC */
+	uint64_t memory_bytes;
+	struct spoor_figure send_bytes_per_s; /* memory to memory, no link */
+	struct spoor_figure pause_ns, resume_ns; /* CPUs */
+	struct spoor_profile_tracker *trackers;
+	size_t nr_trackers;
+	struct spoor_profile_device *devices;
+	size_t nr_devices;
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* SPOOR_PROFILE_H */
