@@ -35,7 +35,7 @@ struct spoor_figure {
 	enum spoor_origin origin;
 };
 
-/* So many bytes are reported dirty when so long after a read it is read again.*/
+/* So many bytes are reported dirty when so long after a read it is read again */
 struct spoor_dirty_point {
 	uint64_t interval_ns;
 	struct spoor_figure bytes;
@@ -46,9 +46,10 @@ struct spoor_profile_page {
 	uint64_t page_size; /* bytes, as started */
 	struct spoor_figure start_ns, stop_ns;
 	struct spoor_figure read_clean_ns; /* all of it, nothing dirty */
-	struct spoor_figure read_page_ns; /* more for each dirty page, scattered */
+	/* More for each dirty page (of page_size), where they lie scattered. */
+	struct spoor_figure read_page_ns;
 	struct spoor_figure read_run_ns; /* the same where they lie together */
-	struct spoor_figure digest_ns; /* to walk and take the bitmap, per read */
+	struct spoor_figure digest_ns; /* then to take the bitmap and walk it */
 	/* Of what it covers, tracked against not: 0.07 is seven hundredths. */
 	struct spoor_figure slowdown; /* of the work done in a second */
 	struct spoor_figure delay; /* of a request's median time */
@@ -76,6 +77,8 @@ struct spoor_profile_device {
 
 struct spoor_profile {
 	char host[64], kernel[96], cpu[96];
+	char machine[128]; /* the machine file's name */
+	uint64_t machine_hash; /* of what it says; 0: unknown */
 	uint64_t taken_s; /* seconds since 1970, UTC */
 	uint64_t memory_bytes;
 	struct spoor_figure send_bytes_per_s; /* memory to memory, no link */

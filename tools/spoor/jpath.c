@@ -8,9 +8,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "jpath.h"
 #include "units.h"
+
+int jp_parse(const char *path, json_t **ret, struct jp_error *error)
+{
+	json_error_t at;
+	FILE *file = fopen(path, "re");
+	struct stat st;
+
+	if (!file)
+		return jp_error_set(error, "%s: %s", path, strerror(errno));
+	/* It opens, and then reads as nothing. */
+	if (!fstat(fileno(file), &st) && S_ISDIR(st.st_mode)) {
+		fclose(file);
+		return jp_error_set(error, "%s: %s", path, strerror(EISDIR));
+	}
+	*ret = json_loadf(file, JSON_REJECT_DUPLICATES, &at);
+	fclose(file);
+	if (*ret)
+		return 0;
+	return jp_error_set(error, "%s:%d:%d: %s", path, at.line, at.column,
+			    at.text);
+}
 
 /* The path from the document to @at; returns the bytes used. */
 static size_t path(const struct jp *at, char *buf, size_t len)
@@ -153,6 +175,17 @@ int jp_read_number(const struct jp *at, const struct jp_field *f, void *into)
 	if (bounds(at, f, (uint64_t)v))
 		return -EINVAL;
 	*(uint64_t *)into = (uint64_t)v;
+	return 0;
+}
+
+int jp_read_real(const struct jp *at, const struct jp_field *f, void *into)
+{
+	double v = json_number_value(at->value);
+
+	(void)f;
+	if (!json_is_number(at->value) || !(v >= 0 && v <= 1e18))
+		return jp_fail(at, "must be a number, 0 to 1e18");
+	*(double *)into = v;
 	return 0;
 }
 

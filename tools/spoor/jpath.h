@@ -39,6 +39,19 @@ struct jp_field {
 	const char *const *words; /* word: NULL-terminated choices */
 };
 
+/* A field of a table: MEMBER of struct S, called K, read by HOW. */
+#define JP_FIELD(s, member, k, how, ...)                                       \
+	{                                                                      \
+		.key = (k), .offset = offsetof(struct s, member),              \
+		.read = (how), ##__VA_ARGS__                                   \
+	}
+
+/*
+ * Reads a whole file; the caller's to json_decref().  -EINVAL with the error,
+ * which names the line.
+ */
+int jp_parse(const char *path, json_t **ret, struct jp_error *error);
+
 /* Formats PATH: VALUE: TEXT; always -EINVAL.  Without a value if none. */
 int jp_fail(const struct jp *at, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -55,6 +68,8 @@ int jp_array(const struct jp *at, size_t max,
 	     int (*each)(const struct jp *at, size_t i, void *ctx), void *ctx);
 
 int jp_read_number(const struct jp *at, const struct jp_field *f, void *into);
+/* Any number from 0 to 10^18, into a double. */
+int jp_read_real(const struct jp *at, const struct jp_field *f, void *into);
 int jp_read_size(const struct jp *at, const struct jp_field *f, void *into);
 int jp_read_rate(const struct jp *at, const struct jp_field *f, void *into);
 int jp_read_link_rate(const struct jp *at, const struct jp_field *f,

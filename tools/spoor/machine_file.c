@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "machine_file.h"
@@ -313,27 +312,6 @@ static int resolve_files(struct machine_file *mf, struct jp_error *error)
 	return 0;
 }
 
-static int parse(const char *path, json_t **ret, struct jp_error *error)
-{
-	json_error_t at;
-	FILE *file = fopen(path, "re");
-	struct stat st;
-
-	if (!file)
-		return jp_error_set(error, "%s: %s", path, strerror(errno));
-	/* It opens, and then reads as nothing. */
-	if (!fstat(fileno(file), &st) && S_ISDIR(st.st_mode)) {
-		fclose(file);
-		return jp_error_set(error, "%s: %s", path, strerror(EISDIR));
-	}
-	*ret = json_loadf(file, JSON_REJECT_DUPLICATES, &at);
-	fclose(file);
-	if (*ret)
-		return 0;
-	return jp_error_set(error, "%s:%d:%d: %s", path, at.line, at.column,
-			    at.text);
-}
-
 int machine_file_load(struct machine_file **ret, const char *path,
 		      struct jp_error *error)
 {
@@ -342,7 +320,7 @@ int machine_file_load(struct machine_file **ret, const char *path,
 	json_t *root = NULL;
 	int r;
 
-	r = parse(path, &root, error);
+	r = jp_parse(path, &root, error);
 	if (r)
 		return r;
 	mf = with_defaults(path);

@@ -10,12 +10,8 @@
 #include "machine_file.h"
 #include "models/model_faults.h"
 
-#define NR(a) (sizeof(a) / sizeof((a)[0]))
-#define FIELD(s, member, k, how, ...)                                          \
-	{                                                                      \
-		.key = (k), .offset = offsetof(struct s, member),              \
-		.read = (how), ##__VA_ARGS__                                   \
-	}
+#define NR(a)	   (sizeof(a) / sizeof((a)[0]))
+#define FIELD	   JP_FIELD
 /* No file needs more, and sums of them stay far from 2^64. */
 #define SIZE_LIMIT (1ull << 46)
 

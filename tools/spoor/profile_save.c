@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing a profile; see profile_file.h.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "profile_file.h"
+
+/* Adds to an object; once something failed, nothing more is. */
+static void put(json_t *to, const char *key, json_t *value, int *err)
+{
+	if (json_object_set_new(to, key, value) && !*err)
+		*err = -EINVAL;
+}
+
+static void put_text(json_t *to, const char *key, const char *text, int *err)
+{
+	if (text[0])
+		put(to, key, json_string(text), err);
+}
+
+static void put_number(json_t *to, const char *key, uint64_t v, int *err)
+{
+	put(to, key, v > INT64_MAX ? NULL : json_integer((json_int_t)v), err);
+}
+
+static void put_figure(json_t *to, const char *key,
+		       const struct spoor_figure *f, int *err)
+{
+	if (f->origin == SPOOR_UNMEASURED)
+		return;
+	/* No NaN: json_real() does not take one. */
+	put(to, key,
+	    json_pack("{s:o, s:o, s:o, s:I, s:s}", "median",
+		      json_real(f->median), "min", json_real(f->min), "max",
+		      json_real(f->max), "samples", (json_int_t)f->samples,
+		      "origin", profile_origin_name(f->origin)),
+	    err);
+}
+
+static json_t *page_json(const struct spoor_profile_page *p, int *err)
+{
+	json_t *o = json_object(), *dirty = json_array();
+
+	put_number(o, "page_size", p->page_size, err);
+	put_figure(o, "start_ns", &p->start_ns, err);
+	put_figure(o, "stop_ns", &p->stop_ns, err);
+	put_figure(o, "read_clean_ns", &p->read_clean_ns, err);
+	put_figure(o, "read_page_ns", &p->read_page_ns, err);
+	put_figure(o, "read_run_ns", &p->read_run_ns, err);
+	put_figure(o, "digest_ns", &p->digest_ns, err);
+	put_figure(o, "slowdown", &p->slowdown, err);
+	put_figure(o, "delay", &p->delay, err);
+	for (size_t i = 0; i < p->nr_dirty; i++) {
+		json_t *point = json_object();
+
+		put_number(point, "interval_ns", p->dirty[i].interval_ns, err);
+		put_figure(point, "bytes", &p->dirty[i].bytes, err);
+		if (json_array_append_new(dirty, point) && !*err)
+			*err = -ENOMEM;
+	}
+	put(o, "dirty", dirty, err);
+	return o;
+}
+
+static json_t *tracker_json(const struct spoor_profile_tracker *t, int *err)
+{
+	json_t *o = json_object(), *pages = json_array();
+
+	put_text(o, "name", t->name, err);
+	put_text(o, "kind", spoor_tracker_kind_name(t->kind), err);
+	for (size_t i = 0; i < t->nr_pages; i++)
+		if (json_array_append_new(pages, page_json(&t->pages[i], err)))
+			*err = -ENOMEM;
+	put(o, "pages", pages, err);
+	return o;
+}
+
+static json_t *device_json(const struct spoor_profile_device *d, int *err)
+{
+	json_t *o = json_object();
+
+	put_text(o, "name", d->name, err);
+	put_number(o, "reach_bytes", d->reach_bytes, err);
+	put_figure(o, "state_bytes", &d->state_bytes, err);
+	put_figure(o, "stop_ns", &d->stop_ns, err);
+	put_figure(o, "save_ns", &d->save_ns, err);
+	put_figure(o, "load_ns", &d->load_ns, err);
+	put_figure(o, "run_ns", &d->run_ns, err);
+	put_figure(o, "period_ns", &d->period_ns, err);
+	return o;
+}
+
+static void put_taken(json_t *to, uint64_t taken_s, int *err)
+{
+	time_t t = (time_t)taken_s;
+	char text[40];
+	struct tm tm;
+
+	if (!t || !gmtime_r(&t, &tm) ||
+	    !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm))
+		return;
+	put(to, "taken", json_string(text), err);
+}
+
+static void put_hash(json_t *to, uint64_t hash, int *err)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "0x%" PRIx64, hash);
+	if (hash)
+		put(to, "machine_hash", json_string(text), err);
+}
+
+static json_t *profile_json(const struct spoor_profile *p, int *err)
+{
+	json_t *o = json_object();
+	json_t *trackers = json_array(), *devices = json_array();
+
+	put_number(o, "spoor_profile", PROFILE_VERSION, err);
+	put_text(o, "host", p->host, err);
+	put_text(o, "kernel", p->kernel, err);
+	put_text(o, "cpu", p->cpu, err);
+	put_taken(o, p->taken_s, err);
+	put_text(o, "machine", p->machine, err);
+	put_hash(o, p->machine_hash, err);
+	put_number(o, "memory_bytes", p->memory_bytes, err);
+	put_figure(o, "send_bytes_per_s", &p->send_bytes_per_s, err);
+	put_figure(o, "pause_ns", &p->pause_ns, err);
+	put_figure(o, "resume_ns", &p->resume_ns, err);
+	for (size_t i = 0; i < p->nr_trackers; i++)
+		if (json_array_append_new(trackers,
+					  tracker_json(&p->trackers[i], err)))
+			*err = -ENOMEM;
+	for (size_t i = 0; i < p->nr_devices; i++)
+		if (json_array_append_new(devices,
+					  device_json(&p->devices[i], err)))
+			*err = -ENOMEM;
+	put(o, "trackers", trackers, err);
+	put(o, "devices", devices, err);
+	return o;
+}
+
+static int write_text(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "we");
+	int r = 0;
+
+	if (!file)
+		return -errno;
+	errno = 0;
+	if (fputs(text, file) < 0 || fputc('\n', file) < 0 || fflush(file))
+		r = errno ? -errno : -EIO;
+	/* Its name is to be had by what is whole; pipes have nothing to sync. */
+	if (!r && fsync(fileno(file)) && errno != EINVAL && errno != EROFS)
+		r = -errno;
+	if (fclose(file) && !r)
+		r = errno ? -errno : -EIO;
+	return r;
+}
+
+/* Beside it, then in its place; through a link where it is one. */
+static int replace(const char *path, const char *text)
+{
+	char real[PATH_MAX], fresh[PATH_MAX + 16];
+	struct stat st;
+	int r;
+
+	if (!stat(path, &st) && !S_ISREG(st.st_mode))
+		return write_text(path, text);
+	if (!realpath(path, real) &&
+	    snprintf(real, sizeof(real), "%s", path) >= (int)sizeof(real))
+		return -ENAMETOOLONG;
+	snprintf(fresh, sizeof(fresh), "%s.new", real);
+	r = write_text(fresh, text);
+	if (!r && rename(fresh, real))
+		r = -errno;
+	if (r)
+		unlink(fresh);
+	return r;
+}
+
+int profile_file_save(const struct spoor_profile *p, const char *path)
+{
+	int r = 0;
+	json_t *json = profile_json(p, &r);
+	char *text = NULL;
+
+	if (!r) {
+		text = json_dumps(json,
+				  JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+		r = text ? 0 : -ENOMEM;
+	}
+	json_decref(json);
+	if (!r)
+		r = replace(path, text);
+	free(text);
+	return r;
+}
