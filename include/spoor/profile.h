@@ -39,13 +39,15 @@ struct spoor_figure {
 struct spoor_dirty_point {
 	uint64_t interval_ns;
 	struct spoor_figure bytes;
+	struct spoor_figure runs; /* pieces they lie in, clean pages between */
 };
 
 /* A tracker at one of its page sizes. */
 struct spoor_profile_page {
 	uint64_t page_size; /* bytes, as started */
 	struct spoor_figure start_ns, stop_ns;
-	struct spoor_figure read_clean_ns; /* all of it, nothing dirty */
+	struct spoor_figure
+		read_clean_ns; /* all of it, nothing written since */
 	/* More for each dirty page (of page_size), where they lie scattered. */
 	struct spoor_figure read_page_ns;
 	struct spoor_figure read_run_ns; /* the same where they lie together */
@@ -81,7 +83,11 @@ struct spoor_profile {
 	uint64_t machine_hash; /* of what it says; 0: unknown */
 	uint64_t taken_s; /* seconds since 1970, UTC */
 	uint64_t memory_bytes;
+	struct spoor_figure zero_share; /* of its pages: they are not sent */
 	struct spoor_figure send_bytes_per_s; /* memory to memory, no link */
+	/* More for each run of pages that has clean ones before it. */
+	struct spoor_figure send_run_ns;
+	struct spoor_figure handover_ns; /* a downtime with nothing to send */
 	struct spoor_figure pause_ns, resume_ns; /* CPUs */
 	struct spoor_profile_tracker *trackers;
 	size_t nr_trackers;

@@ -43,7 +43,7 @@ static int teardown(void **state)
 static void succeed(struct stamps *s, uint64_t from, uint64_t to)
 {
 	for (uint64_t t = from; t < to; t++)
-		stamps_add(s, t * MS);
+		stamps_add(s, t * MS, 0);
 }
 
 static double gap(const struct service *s, const struct gaps_window *w)

@@ -54,8 +54,8 @@ static void write_file(const char *text, size_t len)
 	}
 
 static struct spoor_dirty_point points[] = {
-	{ 10000000, F(4096) },
-	{ 30000000, F(8192.5) },
+	{ 10000000, F(4096), F(3) },
+	{ 30000000, F(8192.5), F(4) },
 };
 
 static struct spoor_profile_page pages[] = {
@@ -102,7 +102,10 @@ static const struct spoor_profile whole = {
 	.machine_hash = 0xfedcba9876543210,
 	.taken_s = 1795687200,
 	.memory_bytes = 1ull << 31,
+	.zero_share = F(0.5),
 	.send_bytes_per_s = F(1e10),
+	.send_run_ns = F(1500),
+	.handover_ns = F(1e6),
 	.pause_ns = F(10),
 	.resume_ns = F(20),
 	.trackers = trackers,
@@ -137,6 +140,7 @@ static void same_page(const struct spoor_profile_page *a,
 		assert_int_equal(a->dirty[i].interval_ns,
 				 b->dirty[i].interval_ns);
 		same_figure(&a->dirty[i].bytes, &b->dirty[i].bytes);
+		same_figure(&a->dirty[i].runs, &b->dirty[i].runs);
 	}
 }
 
@@ -149,7 +153,10 @@ static void same(const struct spoor_profile *a, const struct spoor_profile *b)
 	assert_true(a->machine_hash == b->machine_hash);
 	assert_int_equal(a->taken_s, b->taken_s);
 	assert_int_equal(a->memory_bytes, b->memory_bytes);
+	same_figure(&a->zero_share, &b->zero_share);
 	same_figure(&a->send_bytes_per_s, &b->send_bytes_per_s);
+	same_figure(&a->send_run_ns, &b->send_run_ns);
+	same_figure(&a->handover_ns, &b->handover_ns);
 	same_figure(&a->pause_ns, &b->pause_ns);
 	same_figure(&a->resume_ns, &b->resume_ns);
 	assert_int_equal(a->nr_trackers, b->nr_trackers);

@@ -76,6 +76,9 @@ int child_boot(struct child *c);
 int child_boot_and_plan(struct child *c, struct spoor_plan **ret,
 			bool blockers_matter);
 
+/* After the boot: the guest works, and clients hear where. */
+void child_work(struct child *c);
+
 /* child_events.c: the library's events and results as JSON. */
 void child_event(void *child, const struct spoor_event *event);
 json_t *child_plan_json(const struct spoor_plan *plan);

@@ -97,9 +97,14 @@ int child_boot_and_plan(struct child *c, struct spoor_plan **ret,
 		child_tell_failed(c, r == -EINVAL ? 2 : 1, spoor_errmsg());
 	if (r)
 		return r;
+	child_work(c);
+	return 0;
+}
+
+void child_work(struct child *c)
+{
 	guest_work(c->m.guest);
 	tell_ports(c);
-	return 0;
 }
 
 void child_run_opts(struct child *c, struct spoor_run_opts *ret)

@@ -37,6 +37,7 @@ int cmd_migrate(const struct opts *o);
 int cmd_receive(const struct opts *o);
 int cmd_track(const struct opts *o);
 int cmd_probe(const struct opts *o);
+int cmd_bench(const struct opts *o);
 int cmd_check(const struct opts *o);
 int cmd_help(const struct opts *o);
 
@@ -45,6 +46,7 @@ int child_source(const struct opts *o);
 int child_destination(const struct opts *o);
 int child_track(const struct opts *o);
 int child_probe(const struct opts *o);
+int child_bench(const struct opts *o);
 int child_check(const struct opts *o);
 
 const struct cmd_verb *cmd_find(const char *name);

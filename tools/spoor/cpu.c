@@ -23,6 +23,14 @@ static void store_page(uint64_t *page, uint64_t value)
 		__atomic_store_n(&page[i], value, __ATOMIC_RELAXED);
 }
 
+uint64_t guest_cpu_pages(struct guest *g, size_t writer)
+{
+	const struct cpu_control *c =
+		guest_at(g, g->layout->writers[writer].control.iova, MF_PAGE);
+
+	return guest_load(&c->pages);
+}
+
 void guest_cpu_run(struct guest_task *t)
 {
 	struct guest *g = t->g;

@@ -118,6 +118,9 @@ void guest_plain_run(struct guest_task *t);
 void guest_edu_run(struct guest_task *t);
 void guest_cpu_run(struct guest_task *t);
 
+/* Pages that a program of the guest has stored so far. */
+uint64_t guest_cpu_pages(struct guest *g, size_t writer);
+
 uint64_t guest_now(void);
 
 /* A deterministic sequence; its state lives in guest memory. */

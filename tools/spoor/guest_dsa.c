@@ -45,6 +45,7 @@ struct dsa {
 	struct dsa_completion *completions;
 	uint64_t peer; /* address of a peer's BAR, 0: none */
 	uint64_t start, done; /* the rate, of this run */
+	uint64_t begun[DSA_OUTSTANDING]; /* when asked; 0: not here */
 	uint64_t progress; /* when something last completed */
 };
 
@@ -65,8 +66,13 @@ static bool reap(struct dsa *d)
 			guest_store(&s->rung, 1);
 		if (guest_load(&d->completions[i].id) != s->id)
 			continue;
-		if (guest_load(&d->completions[i].status) == DSA_STATUS_OK)
-			stamps_add(&d->g->stamps[d->device], guest_now());
+		if (guest_load(&d->completions[i].status) == DSA_STATUS_OK) {
+			uint64_t now = guest_now();
+
+			stamps_add(&d->g->stamps[d->device], now,
+				   d->begun[i] ? now - d->begun[i] : 0);
+		}
+		d->begun[i] = 0;
 		guest_store(&s->id, 0);
 		guest_store(&s->rung, 0);
 		any = true;
@@ -115,6 +121,7 @@ static bool submit(struct dsa *d, uint64_t now)
 		if (s->id)
 			continue;
 		describe(d, &d->descriptors[i], id, i);
+		d->begun[i] = now;
 		guest_store(&s->rung, 0);
 		guest_store(&s->id, id);
 		guest_store(&d->c->submitted, id);

@@ -180,11 +180,13 @@ static int ring(struct edu *e)
 
 static void completed(struct edu *e, uint64_t now)
 {
-	if (e->rung_ns)
-		e->took_ns = now - e->rung_ns;
+	uint64_t took = e->rung_ns ? now - e->rung_ns : 0;
+
+	if (took)
+		e->took_ns = took;
 	e->rung_ns = 0;
 	e->tries = 0;
-	stamps_add(&e->g->stamps[e->device], now);
+	stamps_add(&e->g->stamps[e->device], now, took);
 	guest_store(&e->c->done, e->c->id);
 }
 

@@ -30,6 +30,7 @@ struct mdev {
 	struct mdev_control *c;
 	struct mdev_completion *completion;
 	uint64_t per_s, start, count, progress;
+	uint64_t begun; /* when the operation was asked for; 0: not here */
 };
 
 static int boot(struct mdev *d)
@@ -76,8 +77,13 @@ static bool step(struct mdev *d)
 	}
 	if (guest_load(&d->completion->id) != c->id)
 		return false;
-	if (!guest_load(&d->completion->status))
-		stamps_add(&d->g->stamps[d->device], guest_now());
+	if (!guest_load(&d->completion->status)) {
+		uint64_t now = guest_now();
+
+		stamps_add(&d->g->stamps[d->device], now,
+			   d->begun ? now - d->begun : 0);
+	}
+	d->begun = 0;
 	guest_store(&c->done, c->id);
 	return true;
 }
@@ -93,6 +99,7 @@ static bool next(struct mdev *d, uint64_t now)
 		guest_sleep_until(d->g, due);
 		return false;
 	}
+	d->begun = now;
 	guest_store(&d->c->id, d->c->id + 1);
 	d->count++;
 	return true;

@@ -78,7 +78,7 @@ void guest_plain_run(struct guest_task *t)
 					 &c->random);
 		if (fill(g, t->index, l->set.iova + place * PLAIN_CHUNK, n))
 			continue;
-		stamps_add(&g->stamps[t->index], guest_now());
+		stamps_add(&g->stamps[t->index], guest_now(), 0);
 		guest_store(&c->fills, n + 1);
 		count++;
 	}

@@ -29,7 +29,8 @@ const struct cmd_verb cmd_verbs[] = {
 	  "be the destination of a migration", cmd_receive, 1, 1 },
 	{ "plan", 0, "MACHINE", "the policy it would use, and predictions",
 	  NULL, 0, 0 },
-	{ "bench", 0, "MACHINE", "measure this host's trackers", NULL, 0, 0 },
+	{ "bench", VERB_BENCH, "MACHINE", "measure this host's trackers",
+	  cmd_bench, 1, 1 },
 	{ "compare", 0, "MACHINE", "one machine under several policies", NULL,
 	  0, 0 },
 	{ "report", 0, "EVENTS", "a page with plots", NULL, 0, 0 },
@@ -44,6 +45,7 @@ const struct cmd_verb cmd_verbs[] = {
 	  1 },
 	{ "machine-track", VERB_CHILD, "", NULL, child_track, 1, 1 },
 	{ "machine-probe", VERB_CHILD, "", NULL, child_probe, 1, 1 },
+	{ "machine-bench", VERB_CHILD, "", NULL, child_bench, 1, 1 },
 	{ "machine-check", VERB_CHILD, "", NULL, child_check, 1, 1 },
 };
 const size_t cmd_nr_verbs = sizeof(cmd_verbs) / sizeof(cmd_verbs[0]);

@@ -48,7 +48,13 @@ static const struct option_entry table[] = {
 	{ "verify", "full|off", "digest and compare both memories (full)",
 	  VERB_MIGRATE | VERB_RECEIVE | VERB_CHILD, ON_OFF, AT(no_verify) },
 	{ "cpu-tracker", "auto|async|sync", "mechanism that tracks the CPU",
-	  RUNS | VERB_CHILD, TEXT, AT(cpu_tracker) },
+	  RUNS | VERB_BENCH | VERB_CHILD, TEXT, AT(cpu_tracker) },
+	{ "output", "PROFILE",
+	  "where the profile goes; one of this machine that is there is gone "
+	  "on with",
+	  VERB_BENCH | VERB_CHILD, TEXT, AT(output) },
+	{ "quick", NULL, "fewer repetitions, and nothing above 300 ms",
+	  VERB_BENCH | VERB_CHILD, FLAG, AT(quick) },
 	{ "dest-machine", "FILE",
 	  "the destination's machine file, where its "
 	  "addresses differ",
@@ -64,14 +70,15 @@ static const struct option_entry table[] = {
 	{ "json", NULL,
 	  "one JSON object a line on stdout, the last one the "
 	  "result",
-	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_CHECK, FLAG,
-	  AT(json) },
+	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_CHECK | VERB_BENCH,
+	  FLAG, AT(json) },
 	{ "json", NULL,
 	  "one JSON object a device on stdout; a result only if it "
 	  "fails",
 	  VERB_PROBE, FLAG, AT(json) },
 	{ "quiet", NULL, "no progress on stderr",
-	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_PROBE | VERB_CHECK,
+	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_PROBE | VERB_CHECK |
+		  VERB_BENCH,
 	  FLAG, AT(quiet) },
 	{ "peer", "DEVICE", "a second device, whose BAR the first may write to",
 	  VERB_CHECK | VERB_CHILD, TEXT, AT(peer) },
@@ -87,6 +94,12 @@ static const struct option_entry table[] = {
 };
 
 #define NR_OPTIONS (sizeof(table) / sizeof(table[0]))
+
+/* What is short for an option, 0: nothing. */
+static char letter_of(const struct option_entry *e)
+{
+	return strcmp(e->name, "output") ? 0 : 'o';
+}
 
 static int add_set(struct opts *o, const char *text)
 {
@@ -161,7 +174,8 @@ int opts_parse(struct opts *o, enum verb verb, int argc, char **argv)
 {
 	struct option longs[NR_OPTIONS + 1];
 	size_t which[NR_OPTIONS];
-	size_t nr = 0;
+	char letters[2 * NR_OPTIONS + 2] = ":";
+	size_t nr = 0, len = 1;
 	int c, index = 0;
 
 	memset(longs, 0, sizeof(longs));
@@ -171,12 +185,18 @@ int opts_parse(struct opts *o, enum verb verb, int argc, char **argv)
 		longs[nr].name = table[i].name;
 		longs[nr].has_arg =
 			table[i].arg ? required_argument : no_argument;
+		longs[nr].val = letter_of(&table[i]);
+		if (letter_of(&table[i])) {
+			letters[len++] = letter_of(&table[i]);
+			if (table[i].arg)
+				letters[len++] = ':';
+		}
 		which[nr++] = i;
 	}
 	*o = (struct opts){ .interval_ms = 1000 };
 	opterr = 0;
 	optind = 1;
-	while ((c = getopt_long(argc, argv, ":", longs, &index)) != -1) {
+	while ((c = getopt_long(argc, argv, letters, longs, &index)) != -1) {
 		if (c == '?' || c == ':') {
 			fprintf(stderr,
 				c == ':' ? "spoor: %s needs a value\n"
@@ -185,6 +205,10 @@ int opts_parse(struct opts *o, enum verb verb, int argc, char **argv)
 				argv[optind - 1]);
 			return 2;
 		}
+		/* A letter, or the name that it is short for. */
+		for (size_t i = 0; c && i < nr; i++)
+			if (longs[i].val == c)
+				index = (int)i;
 		if (store(o, &table[which[index]], optarg)) {
 			fprintf(stderr, "spoor: --%s %s: must be %s\n",
 				table[which[index]].name, optarg,
@@ -214,8 +238,10 @@ void opts_help(FILE *out, enum verb verb)
 
 		if (!(table[i].verbs & verb) || !table[i].help)
 			continue;
-		snprintf(left, sizeof(left), "--%s%s%s", table[i].name,
-			 table[i].arg ? " " : "",
+		snprintf(left, sizeof(left), "--%s%s%c%s%s", table[i].name,
+			 letter_of(&table[i]) ? ", -" : "",
+			 letter_of(&table[i]) ? letter_of(&table[i]) : ' ',
+			 letter_of(&table[i]) && table[i].arg ? " " : "",
 			 table[i].arg ? table[i].arg : "");
 		fprintf(out, "  %-28s %s\n", left, table[i].help);
 	}

@@ -21,15 +21,18 @@ enum verb {
 	VERB_HELP = 1 << 4,
 	VERB_CHILD = 1 << 5, /* hidden: the machine's own process */
 	VERB_CHECK = 1 << 6,
-	VERB_ALL = 0xff,
+	VERB_BENCH = 1 << 9,
+	VERB_ALL = 0xffff,
 };
 
 struct opts {
 	bool json, quiet, help, completion;
+	bool quick; /* bench */
 	bool no_verify; /* --verify off */
 	const char *policy, *to, *listen, *control, *dest_machine;
 	const char *cpu_tracker; /* auto, async or sync */
 	const char *peer, *backend; /* check */
+	const char *output; /* bench: where the profile goes; NULL: nowhere */
 	const char **sets; /* "nic0.tracker=iommu" */
 	size_t nr_sets;
 	uint64_t for_ms, interval_ms; /* 0: no end */

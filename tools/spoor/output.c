@@ -111,6 +111,26 @@ static void progress(struct output *out, const json_t *e)
 	}
 }
 
+static void measuring(struct output *out, const json_t *e)
+{
+	const char *what = json_string_value(json_object_get(e, "what"));
+	uint64_t size =
+		(uint64_t)json_integer_value(json_object_get(e, "page_size"));
+	char page[16] = "";
+
+	if (out->quiet || !what)
+		return;
+	if (size)
+		units_format_page(page, sizeof(page), size);
+	fprintf(stderr, "%smeasuring %lld of %lld: %s%s%s%s",
+		out->bar ? "\r\033[K" : "",
+		(long long)json_integer_value(json_object_get(e, "n")),
+		(long long)json_integer_value(json_object_get(e, "of")), what,
+		size ? " " : "", page, out->bar ? "" : "\n");
+	fflush(stderr);
+	out->bar_shown = out->bar;
+}
+
 void output_event(struct output *out, const json_t *event)
 {
 	const char *name = json_string_value(json_object_get(event, "event"));
@@ -121,6 +141,8 @@ void output_event(struct output *out, const json_t *event)
 		progress(out, event);
 		return;
 	}
+	if (!strcmp(name, "_measuring"))
+		measuring(out, event);
 	if (name[0] == '_')
 		return;
 	output_clear_bar(out);

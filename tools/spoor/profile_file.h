@@ -36,6 +36,13 @@ int profile_file_load(struct spoor_profile **ret, const char *path,
  * -errno; -EINVAL also for figures that no file can hold (NaN).
  */
 int profile_file_save(const struct spoor_profile *p, const char *path);
+/* The same without a file: what one process of the command tells another. */
+int profile_file_read(struct spoor_profile **ret, const json_t *json,
+		      struct jp_error *error);
+json_t *profile_file_json(const struct spoor_profile *p); /* NULL: -EINVAL */
+/* Parts of it, as they stand there. */
+json_t *profile_page_json(const struct spoor_profile_page *p);
+json_t *profile_device_json(const struct spoor_profile_device *d);
 /* Takes NULL; returns NULL. */
 struct spoor_profile *profile_file_free(struct spoor_profile *p);
 

@@ -90,6 +90,7 @@ static int each_point(const struct jp *at, size_t i, void *ctx)
 		JP_FIELD(spoor_dirty_point, interval_ns, "interval_ns",
 			 jp_read_number, .min = 1, .max = 1000000000000000000),
 		JP_FIELD(spoor_dirty_point, bytes, "bytes", read_figure),
+		JP_FIELD(spoor_dirty_point, runs, "runs", read_figure),
 	};
 	struct spoor_profile_page *page = ctx;
 	struct spoor_dirty_point *p = &page->dirty[i];
@@ -304,7 +305,10 @@ static const struct jp_field profile_fields[] = {
 	JP_FIELD(spoor_profile, machine_hash, "machine_hash", jp_read_address),
 	JP_FIELD(spoor_profile, memory_bytes, "memory_bytes", jp_read_size,
 		 .max = SIZE_LIMIT),
+	FIGURE(zero_share),
 	FIGURE(send_bytes_per_s),
+	FIGURE(send_run_ns),
+	FIGURE(handover_ns),
 	FIGURE(pause_ns),
 	FIGURE(resume_ns),
 	JP_FIELD(spoor_profile, trackers, "trackers", read_trackers),
@@ -325,28 +329,38 @@ static int read_profile(const struct jp *at, struct spoor_profile *p)
 	return jp_object(at, profile_fields, NR(profile_fields), p);
 }
 
+int profile_file_read(struct spoor_profile **ret, const json_t *json,
+		      struct jp_error *error)
+{
+	struct spoor_profile *p = calloc(1, sizeof(*p));
+	int r;
+
+	r = p ? read_profile(&(struct jp){ .value = json, .error = error }, p)
+	      : -ENOMEM;
+	if (r == -ENOMEM)
+		jp_error_set(error, "out of memory");
+	if (r) {
+		profile_file_free(p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
 int profile_file_load(struct spoor_profile **ret, const char *path,
 		      struct jp_error *error)
 {
-	struct spoor_profile *p;
 	struct jp_error why = { "" };
 	json_t *root = NULL;
 	int r = jp_parse(path, &root, error);
 
 	if (r)
 		return r;
-	p = calloc(1, sizeof(*p));
-	r = p ? read_profile(&(struct jp){ .value = root, .error = &why }, p)
-	      : -ENOMEM;
+	r = profile_file_read(ret, root, &why);
 	json_decref(root);
-	if (r) {
-		profile_file_free(p);
-		jp_error_set(error, "%s: %s", path,
-			     r == -ENOMEM ? "out of memory" : why.text);
-		return r;
-	}
-	*ret = p;
-	return 0;
+	if (r)
+		jp_error_set(error, "%s: %s", path, why.text);
+	return r;
 }
 
 struct spoor_profile *profile_file_free(struct spoor_profile *p)

@@ -63,6 +63,7 @@ static json_t *page_json(const struct spoor_profile_page *p, int *err)
 
 		put_number(point, "interval_ns", p->dirty[i].interval_ns, err);
 		put_figure(point, "bytes", &p->dirty[i].bytes, err);
+		put_figure(point, "runs", &p->dirty[i].runs, err);
 		if (json_array_append_new(dirty, point) && !*err)
 			*err = -ENOMEM;
 	}
@@ -132,7 +133,10 @@ static json_t *profile_json(const struct spoor_profile *p, int *err)
 	put_text(o, "machine", p->machine, err);
 	put_hash(o, p->machine_hash, err);
 	put_number(o, "memory_bytes", p->memory_bytes, err);
+	put_figure(o, "zero_share", &p->zero_share, err);
 	put_figure(o, "send_bytes_per_s", &p->send_bytes_per_s, err);
+	put_figure(o, "send_run_ns", &p->send_run_ns, err);
+	put_figure(o, "handover_ns", &p->handover_ns, err);
 	put_figure(o, "pause_ns", &p->pause_ns, err);
 	put_figure(o, "resume_ns", &p->resume_ns, err);
 	for (size_t i = 0; i < p->nr_trackers; i++)
@@ -146,6 +150,38 @@ static json_t *profile_json(const struct spoor_profile *p, int *err)
 	put(o, "trackers", trackers, err);
 	put(o, "devices", devices, err);
 	return o;
+}
+
+static json_t *or_none(json_t *o, int err)
+{
+	if (!err)
+		return o;
+	json_decref(o);
+	return NULL;
+}
+
+json_t *profile_file_json(const struct spoor_profile *p)
+{
+	int err = 0;
+	json_t *o = profile_json(p, &err);
+
+	return or_none(o, err);
+}
+
+json_t *profile_page_json(const struct spoor_profile_page *p)
+{
+	int err = 0;
+	json_t *o = page_json(p, &err);
+
+	return or_none(o, err);
+}
+
+json_t *profile_device_json(const struct spoor_profile_device *d)
+{
+	int err = 0;
+	json_t *o = device_json(d, &err);
+
+	return or_none(o, err);
 }
 
 static int write_text(const char *path, const char *text)
@@ -189,18 +225,16 @@ static int replace(const char *path, const char *text)
 
 int profile_file_save(const struct spoor_profile *p, const char *path)
 {
-	int r = 0;
-	json_t *json = profile_json(p, &r);
+	json_t *json = profile_file_json(p);
 	char *text = NULL;
+	int r = -EINVAL;
 
-	if (!r) {
+	if (json) {
 		text = json_dumps(json,
 				  JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-		r = text ? 0 : -ENOMEM;
+		r = text ? replace(path, text) : -ENOMEM;
 	}
 	json_decref(json);
-	if (!r)
-		r = replace(path, text);
 	free(text);
 	return r;
 }

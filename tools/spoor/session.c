@@ -154,7 +154,8 @@ static void take_line(struct session *s, struct side *side, json_t *line)
 		side->refused = true;
 	else if (!strcmp(name, "_failed"))
 		keep(&side->failed, line);
-	else if (!strcmp(name, "_result") || !strcmp(name, "_checked"))
+	else if (!strcmp(name, "_result") || !strcmp(name, "_checked") ||
+		 !strcmp(name, "_profile"))
 		keep(&side->result, line);
 	else if (!strcmp(name, "_resumed") || !strcmp(name, "_discarded"))
 		keep(&side->held_end, line);
@@ -162,7 +163,8 @@ static void take_line(struct session *s, struct side *side, json_t *line)
 		start_client(s, line);
 	else if (!strcmp(name, "_mark"))
 		take_mark(s, side, line);
-	else if (!strcmp(name, "_probed") || !strcmp(name, "_tracked"))
+	else if (!strcmp(name, "_probed") || !strcmp(name, "_tracked") ||
+		 !strcmp(name, "_benched"))
 		side->done = true;
 	else if (!strcmp(name, "plan"))
 		keep(&s->plan, line);

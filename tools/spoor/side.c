@@ -170,6 +170,12 @@ static void make_args(struct child_args *a, const char *verb,
 		arg(a, "--backend");
 		arg(a, o->backend);
 	}
+	if (o->output) {
+		arg(a, "--output");
+		arg(a, o->output);
+	}
+	if (o->quick)
+		arg(a, "--quick");
 	arg(a, "--");
 	arg(a, machine);
 }

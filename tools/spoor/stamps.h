@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When a device's service succeeded: CLOCK_MONOTONIC times, in memory that the
- * command's processes share, so that a killed side's are not lost.
+ * When a device's service succeeded, and how long that took: CLOCK_MONOTONIC
+ * times, in memory that the command's processes share, so that a killed side's
+ * are not lost.
  *
  * Threads: one writer, which publishes each entry by the count (release);
  * readers take the count first (acquire).
@@ -18,11 +19,13 @@ struct stamps {
 	uint64_t nr; /* ever made */
 	uint64_t pad[511];
 	uint64_t ns[STAMPS_MAX];
+	uint64_t took_ns[STAMPS_MAX]; /* from request to success; 0: unknown */
 };
 
-static inline void stamps_add(struct stamps *s, uint64_t ns)
+static inline void stamps_add(struct stamps *s, uint64_t ns, uint64_t took_ns)
 {
 	s->ns[s->nr % STAMPS_MAX] = ns;
+	s->took_ns[s->nr % STAMPS_MAX] = took_ns;
 	__atomic_store_n(&s->nr, s->nr + 1, __ATOMIC_RELEASE);
 }
 

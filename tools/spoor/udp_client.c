@@ -86,7 +86,7 @@ static void hear(struct udp_client *c)
 			continue;
 		}
 		atomic_fetch_add(&c->answered, 1);
-		stamps_add(c->stamps, now);
+		stamps_add(c->stamps, now, now - r.sent_ns);
 	}
 }
 

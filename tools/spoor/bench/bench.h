@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Measuring a machine's trackers and devices while its guest is at work: what
+ * goes into a profile, see <spoor/profile.h>.
+ *
+ * What is measured is added to the profile item by item, so that an
+ * interrupted run keeps what it has, and the next one goes on from there.
+ *
+ * Threads: the process's main thread, and the sending's own (send.c).
+ */
+#ifndef SPOOR_TOOL_BENCH_H
+#define SPOOR_TOOL_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <spoor/profile.h>
+
+#include "tools/spoor/child.h"
+
+#define BENCH_SIZES_MAX	   6
+#define BENCH_TRACKERS_MAX (3 * MF_DEVICES_MAX + 1)
+#define BENCH_MS	   1000000ull
+
+struct bench_samples {
+	double *v;
+	size_t nr, room;
+};
+
+/* How fast work is done, in slices of time. */
+struct bench_work {
+	unsigned int nr_slices; /* watched */
+	struct {
+		struct bench_samples rate; /* successes a second */
+		struct bench_samples took; /* ns, median of a slice */
+	} of[MF_DEVICES_MAX + 1]; /* devices, then the CPU */
+};
+
+struct bench_tracker {
+	char name[160];
+	struct spoor_tracker *t;
+	enum spoor_tracker_kind kind;
+	uint64_t sizes[BENCH_SIZES_MAX]; /* to be tried, rising */
+	size_t nr_sizes;
+	bool quiet; /* read only while nothing is written */
+	enum spoor_origin origin;
+	size_t device; /* whose own it is; SIZE_MAX: it is nobody's own */
+	struct bench_work *alone; /* work while it does not track */
+};
+
+struct bench {
+	struct child *c;
+	struct machine *m;
+	struct spoor_profile *p;
+	bool quick;
+	struct spoor_device_fact *facts; /* as the machine's devices */
+	size_t nr_facts;
+	struct bench_tracker *trackers;
+	size_t nr_trackers;
+	struct spoor_range *ranges; /* all of memory */
+	size_t nr_ranges;
+	struct spoor_bitmap_set *set, *taken;
+	size_t step, nr_steps;
+	char error[600];
+};
+
+/* figures.c: collecting samples; without memory fewer are kept. */
+void bench_add(struct bench_samples *s, double v);
+void bench_samples_clear(struct bench_samples *s);
+/* Of no samples: unmeasured.  Sorts them. */
+struct spoor_figure bench_figure(struct bench_samples *s,
+				 enum spoor_origin origin);
+double bench_median(struct bench_samples *s);
+
+/* profile.c: finding places in a profile, and making them; -ENOMEM. */
+struct spoor_profile_page *bench_page(const struct spoor_profile *p,
+				      const char *tracker, uint64_t page_size);
+/* Takes what @page owns, also on failure. */
+int bench_put_page(struct spoor_profile *p, const char *tracker,
+		   enum spoor_tracker_kind kind,
+		   const struct spoor_profile_page *page);
+struct spoor_profile_device *bench_device(const struct spoor_profile *p,
+					  const char *name);
+int bench_put_device(struct spoor_profile *p,
+		     const struct spoor_profile_device *d);
+/* What host and machine a profile is of. */
+int bench_identify(struct spoor_profile *p, const struct opts *o,
+		   const struct machine_file *mf);
+/* Why they are not of the same; NULL: they are. */
+const char *bench_differs(const struct spoor_profile *a,
+			  const struct spoor_profile *b);
+
+/* trackers.c: all that any device's facts offer, opened and stopped. */
+int bench_trackers_open(struct bench *b);
+void bench_trackers_close(struct bench *b);
+
+/* halt.c: everything stopped, as a migration stops it, and run again. */
+struct bench_halt {
+	uint64_t pause_ns, resume_ns;
+	uint64_t stop_ns[MF_DEVICES_MAX], run_ns[MF_DEVICES_MAX];
+};
+int bench_halt(struct bench *b, struct bench_halt *h);
+int bench_go(struct bench *b, struct bench_halt *h);
+
+/* read.c: one read of a started tracker. */
+struct bench_read {
+	uint64_t begun_ns, ended_ns; /* CLOCK_MONOTONIC */
+	uint64_t pages, runs; /* of 4 KiB */
+	uint64_t digest_ns;
+};
+int bench_read(struct bench *b, const struct bench_tracker *k,
+	       struct bench_read *ret);
+
+/* work.c */
+struct bench_count {
+	uint64_t ns;
+	uint64_t nr[MF_DEVICES_MAX + 1];
+};
+void bench_count(struct bench *b, struct bench_count *ret);
+void bench_work_add(struct bench *b, struct bench_work *w,
+		    const struct bench_count *from,
+		    const struct bench_count *to);
+/* Slices of work with nothing measured meanwhile; -ECANCELED. */
+int bench_work_watch(struct bench *b, struct bench_work *w, unsigned int nr);
+void bench_work_compare(struct bench *b, const struct bench_tracker *k,
+			struct bench_work *tracked,
+			struct spoor_figure *ret_slowdown,
+			struct spoor_figure *ret_delay);
+void bench_work_clear(struct bench_work *w);
+
+/* page.c, machine.c, send.c: the items. */
+int bench_one_page(struct bench *b, struct bench_tracker *k, uint64_t size);
+int bench_devices(struct bench *b);
+int bench_memory(struct bench *b);
+
+/* child_bench.c */
+enum spoor_origin bench_origin(const struct bench *b, size_t device);
+/* false: the parent wants it to end. */
+bool bench_wait(struct bench *b, uint64_t ns);
+void bench_note(struct bench *b, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Formats b->error; returns @r. */
+int bench_fail(struct bench *b, int r, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* text.c: a profile for people, in the parent. */
+void bench_text(const struct spoor_profile *p);
+
+#endif /* SPOOR_TOOL_BENCH_H */

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How fast memory is sent where no link holds it up: a piece of memory is
+ * migrated to another piece of memory, by the library, through a socket.
+ *
+ * After the bulk copy every fourth page is stored to: what the round after it
+ * takes longer for them than for as many together is the price of a run.  When
+ * that is sent nothing is left, and the downtime is the hand-over's own.
+ *
+ * Threads: source and destination run in one each, and end with it.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <spoor/error.h>
+#include <spoor/migration.h>
+
+#include "bench.h"
+
+#define PIECE_MAX (64ull << 20)
+#define PIECE_MIN (16ull << 20)
+#define NR_RUNS	  4u
+#define NR_QUICK  2u
+#define SPARSE	  4u /* one page of so many is stored to */
+#define ZERO_LOOK 65536u /* pages looked at */
+
+struct piece {
+	uint64_t len;
+	char *hva;
+	int fd;
+	struct spoor_memory *memory;
+	struct spoor_machine *machine;
+};
+
+struct sending {
+	struct bench *b;
+	struct piece from, to;
+	struct bench_samples bulk, run, handover;
+	int sockets[2];
+	/* of the run under way */
+	uint64_t bulk_ns, bulk_bytes, sparse_ns, sparse_bytes;
+};
+
+static int open_piece(struct piece *p, uint64_t len)
+{
+	struct spoor_region region = { .range = { .len = len } };
+	const struct spoor_hooks none = { .size = sizeof(none) };
+	int r;
+
+	p->len = len;
+	p->fd = memfd_create("bench", MFD_CLOEXEC);
+	if (p->fd < 0 || ftruncate(p->fd, (off_t)len))
+		return -errno;
+	p->hva = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
+	if (p->hva == MAP_FAILED)
+		return -errno;
+	region.hva = p->hva;
+	region.fd = p->fd;
+	r = spoor_memory_new(&p->memory);
+	if (!r)
+		r = spoor_memory_add(p->memory, &region);
+	if (!r)
+		r = spoor_machine_new(&p->machine, p->memory, &none, NULL);
+	return r;
+}
+
+static void close_piece(struct piece *p)
+{
+	spoor_machine_free(p->machine);
+	spoor_memory_free(p->memory);
+	if (p->hva && p->hva != MAP_FAILED)
+		munmap(p->hva, p->len);
+	if (p->fd >= 0)
+		close(p->fd);
+}
+
+/* Real bytes: zeroes would not be sent. */
+static void fill(struct piece *p)
+{
+	uint64_t *words = (uint64_t *)(void *)p->hva, x = 0x9e3779b97f4a7c15ull;
+
+	for (uint64_t i = 0; i < p->len / sizeof(*words); i++)
+		words[i] = guest_random(&x);
+}
+
+static void heard(void *opaque, const struct spoor_event *e)
+{
+	struct sending *s = opaque;
+
+	if (e->type != SPOOR_EVENT_ROUND)
+		return;
+	if (e->round == 1) {
+		s->bulk_ns = e->duration_ns;
+		s->bulk_bytes = e->bytes;
+		for (uint64_t at = 0; at < s->from.len; at += SPARSE * MF_PAGE)
+			guest_store((uint64_t *)(void *)(s->from.hva + at),
+				    guest_now());
+	} else if (e->round == 2) {
+		s->sparse_ns = e->duration_ns;
+		s->sparse_bytes = e->bytes;
+	}
+}
+
+static void *receive(void *arg)
+{
+	struct sending *s = arg;
+	struct spoor_run_opts opts = { .size = sizeof(opts),
+				       .fd = s->sockets[1] };
+	struct spoor_result result;
+
+	memset(&result, 0, sizeof(result));
+	spoor_destination_run(s->to.machine, &opts, &result);
+	spoor_result_clear(&result);
+	/* The source must not wait for one that has failed. */
+	shutdown(s->sockets[1], SHUT_RDWR);
+	return NULL;
+}
+
+static int give(struct sending *s, uint64_t *ret_downtime_ns)
+{
+	struct spoor_run_opts opts;
+	struct spoor_result result;
+	struct spoor_plan *plan = NULL;
+	int r = spoor_machine_plan(s->from.machine, NULL, &plan);
+
+	child_run_opts(s->b->c, &opts);
+	/* Its CPU is this thread. */
+	opts.no_cpu = false;
+	opts.fd = s->sockets[0];
+	opts.verify = false;
+	opts.strict_downtime = false;
+	opts.downtime_ns = 1;
+	opts.max_rounds = 2;
+	opts.event = heard;
+	opts.event_opaque = s;
+	memset(&result, 0, sizeof(result));
+	if (!r) {
+		r = spoor_source_run(s->from.machine, plan, &opts, &result);
+		*ret_downtime_ns = result.downtime_ns;
+		if (r)
+			bench_fail(s->b, r, "memory: %s", result.error);
+		spoor_result_clear(&result);
+	} else {
+		bench_fail(s->b, r, "memory: %s", spoor_errmsg());
+	}
+	spoor_plan_free(plan);
+	return r;
+}
+
+static int send_once(struct sending *s, bool counts)
+{
+	uint64_t downtime = 0;
+	double rate;
+	pthread_t t;
+	int r;
+
+	s->sparse_ns = s->bulk_ns = 0;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s->sockets))
+		return bench_fail(s->b, -errno, "socket: %s", strerror(errno));
+	r = -pthread_create(&t, NULL, receive, s);
+	if (!r) {
+		r = give(s, &downtime);
+		shutdown(s->sockets[0], SHUT_RDWR);
+		pthread_join(t, NULL);
+	}
+	close(s->sockets[0]);
+	close(s->sockets[1]);
+	if (r || !counts || !s->bulk_ns)
+		return r;
+	rate = (double)s->bulk_bytes / (double)s->bulk_ns;
+	bench_add(&s->bulk, rate * 1e9);
+	if (s->sparse_ns) {
+		double runs = (double)(s->from.len / (SPARSE * MF_PAGE));
+		double more =
+			(double)s->sparse_ns - (double)s->sparse_bytes / rate;
+
+		bench_add(&s->run, more > 0 ? more / runs : 0);
+	}
+	bench_add(&s->handover, (double)downtime);
+	return 0;
+}
+
+static bool is_zero(const char *page)
+{
+	static const char zero[MF_PAGE];
+
+	return !memcmp(page, zero, sizeof(zero));
+}
+
+/* Of pages spread over all of memory. */
+static void look_for_zeroes(struct bench *b)
+{
+	uint64_t step = b->p->memory_bytes / MF_PAGE / ZERO_LOOK + 1;
+	uint64_t zero = 0, nr = 0;
+	double share;
+
+	for (size_t i = 0; i < b->nr_ranges; i++) {
+		uint64_t pages = b->ranges[i].len / MF_PAGE;
+
+		for (uint64_t n = 0; n < pages; n += step) {
+			const struct spoor_range at = {
+				.iova = b->ranges[i].iova + n * MF_PAGE,
+				.len = MF_PAGE
+			};
+
+			zero += is_zero(spoor_memory_at(b->m->memory, &at));
+			nr++;
+		}
+	}
+	share = nr ? (double)zero / (double)nr : 0;
+	b->p->zero_share = (struct spoor_figure){ share, share, share, 1,
+						  SPOOR_MEASURED_SW };
+}
+
+static int measure(struct sending *s)
+{
+	uint64_t len = s->b->p->memory_bytes / 4 / MF_PAGE * MF_PAGE;
+	unsigned int nr = s->b->quick ? NR_QUICK : NR_RUNS;
+	int r;
+
+	if (len > PIECE_MAX)
+		len = PIECE_MAX;
+	if (len < PIECE_MIN)
+		len = PIECE_MIN;
+	r = open_piece(&s->from, len);
+	if (!r)
+		r = open_piece(&s->to, len);
+	if (r)
+		return bench_fail(s->b, r, "memory: %s", strerror(-r));
+	fill(&s->from);
+	/* The first time the host still makes the destination's pages. */
+	for (unsigned int i = 0; i <= nr && !r; i++) {
+		r = send_once(s, i > 0);
+		if (!r && !bench_wait(s->b, BENCH_MS))
+			r = -ECANCELED;
+	}
+	return r;
+}
+
+int bench_memory(struct bench *b)
+{
+	struct sending s = { .b = b, .from = { .fd = -1 }, .to = { .fd = -1 } };
+	int r;
+
+	look_for_zeroes(b);
+	r = measure(&s);
+	if (!r) {
+		b->p->send_bytes_per_s =
+			bench_figure(&s.bulk, SPOOR_MEASURED_SW);
+		b->p->send_run_ns = bench_figure(&s.run, SPOOR_MEASURED_SW);
+		b->p->handover_ns =
+			bench_figure(&s.handover, SPOOR_MEASURED_SW);
+	}
+	bench_samples_clear(&s.bulk);
+	bench_samples_clear(&s.run);
+	bench_samples_clear(&s.handover);
+	close_piece(&s.from);
+	close_piece(&s.to);
+	return r;
+}

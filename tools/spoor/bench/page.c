@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One tracker at one page size: what starting, reading and stopping it costs,
+ * how much it reports how long after a read, and what its devices lose by it.
+ *
+ * The machine's own work is what makes pages dirty.  So what a dirty page
+ * costs comes out of reads that found many, less what a read costs that finds
+ * none; where they lie scattered and where they lie together are told apart by
+ * the runs they make.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <spoor/error.h>
+
+#include "bench.h"
+
+#define SLICE_NS     (250 * BENCH_MS)
+#define NR_RESTARTS  2u
+#define NR_CLEAN     5u
+#define NR_READS_MAX 64u
+
+static const struct interval {
+	uint64_t ns;
+	unsigned int reads, quick;
+} intervals[] = {
+	{ 10 * BENCH_MS, 8, 5 },   { 30 * BENCH_MS, 5, 3 },
+	{ 100 * BENCH_MS, 4, 3 },  { 300 * BENCH_MS, 2, 2 },
+	{ 1000 * BENCH_MS, 2, 0 },
+};
+
+#define NR_INTERVALS (sizeof(intervals) / sizeof(intervals[0]))
+
+struct course {
+	struct bench *b;
+	struct bench_tracker *k;
+	uint64_t asked;
+	struct spoor_profile_page page;
+	struct bench_samples start, stop, clean, digest;
+	struct bench_read reads[NR_READS_MAX];
+	size_t nr_reads;
+	struct bench_work *tracked;
+};
+
+static int start(struct course *c)
+{
+	uint64_t begun = guest_now();
+	int r = spoor_tracker_start(c->k->t, c->b->ranges, c->b->nr_ranges,
+				    c->asked, &c->page.page_size);
+
+	if (r)
+		return bench_fail(c->b, r, "%s: %s", c->k->name,
+				  spoor_errmsg());
+	bench_add(&c->start, (double)(guest_now() - begun));
+	return 0;
+}
+
+static int stop(struct course *c)
+{
+	uint64_t begun = guest_now();
+	int r = spoor_tracker_stop(c->k->t);
+
+	bench_add(&c->stop, (double)(guest_now() - begun));
+	return r ? bench_fail(c->b, r, "%s: %s", c->k->name, spoor_errmsg())
+		 : 0;
+}
+
+/* The reads of one interval: each counts from the end of the one before. */
+static int read_every(struct course *c, const struct interval *in,
+		      struct bench_read *last, struct bench_count *from)
+{
+	unsigned int nr = c->b->quick ? in->quick : in->reads;
+	struct spoor_dirty_point *point = &c->page.dirty[c->page.nr_dirty];
+	struct bench_samples bytes = { .v = NULL }, runs = { .v = NULL };
+	int r = 0;
+
+	for (unsigned int i = 0; i < nr && !r; i++) {
+		uint64_t due = last->ended_ns + in->ns, now = guest_now();
+		struct bench_count to;
+
+		if (due > now && !bench_wait(c->b, due - now))
+			r = -ECANCELED;
+		bench_count(c->b, &to);
+		if (!r)
+			r = bench_read(c->b, c->k, last);
+		if (r)
+			break;
+		bench_add(&bytes, (double)(last->pages * MF_PAGE));
+		bench_add(&runs, (double)last->runs);
+		bench_add(&c->digest, (double)last->digest_ns);
+		if (c->nr_reads < NR_READS_MAX)
+			c->reads[c->nr_reads++] = *last;
+		if (to.ns - from->ns >= SLICE_NS) {
+			bench_work_add(c->b, c->tracked, from, &to);
+			bench_count(c->b, from);
+		} else if (c->k->quiet) {
+			/* Nobody works while it is read. */
+			bench_count(c->b, from);
+		}
+	}
+	if (!r && nr) {
+		point->interval_ns = in->ns;
+		point->bytes = bench_figure(&bytes, c->k->origin);
+		point->runs = bench_figure(&runs, c->k->origin);
+		c->page.nr_dirty++;
+	}
+	bench_samples_clear(&bytes);
+	bench_samples_clear(&runs);
+	return r;
+}
+
+static int read_dirty(struct course *c)
+{
+	struct bench_read last;
+	struct bench_count from;
+	int r = bench_read(c->b, c->k, &last);
+
+	bench_count(c->b, &from);
+	for (size_t i = 0; i < NR_INTERVALS && !r; i++)
+		r = read_every(c, &intervals[i], &last, &from);
+	return r;
+}
+
+static bool all_stopped(const struct bench *b)
+{
+	for (size_t i = 0; i < b->nr_facts; i++)
+		if (!(b->facts[i].migration & SPOOR_MIGRATION_STOP_COPY))
+			return false;
+	return true;
+}
+
+/* Everything stopped, and what was written before read away. */
+static int read_clean(struct course *c)
+{
+	struct bench_tracker quieted = *c->k;
+	struct bench_halt h;
+	struct bench_read one;
+	int r = bench_halt(c->b, &h), went;
+
+	if (r)
+		return r;
+	quieted.quiet = false;
+	r = bench_read(c->b, &quieted, &one);
+	for (unsigned int i = 0; i < NR_CLEAN && !r; i++) {
+		r = bench_read(c->b, &quieted, &one);
+		/*
+		 * A device that cannot be stopped goes on writing.  Where all
+		 * are, what is reported all the same (pinned pages) is at each.
+		 */
+		if (!r && (!one.pages || all_stopped(c->b)))
+			bench_add(&c->clean,
+				  (double)(one.ended_ns - one.begun_ns));
+	}
+	went = bench_go(c->b, &h);
+	return r ? r : went;
+}
+
+/* Reads that found much; of few pages the clock's own noise would be told. */
+static void cost_of_pages(struct course *c)
+{
+	struct bench_samples page = { .v = NULL }, run = { .v = NULL };
+	double clean = bench_median(&c->clean);
+	uint64_t most = 0, each = c->page.page_size / MF_PAGE;
+
+	for (size_t i = 0; i < c->nr_reads; i++)
+		if (c->reads[i].pages > most)
+			most = c->reads[i].pages;
+	for (size_t i = 0; i < c->nr_reads; i++) {
+		const struct bench_read *r = &c->reads[i];
+		double ns = (double)(r->ended_ns - r->begun_ns) - clean;
+		double pages = (double)r->pages / (double)each;
+
+		if (!r->pages || r->pages < most / 2)
+			continue;
+		ns = ns > 0 ? ns / pages : 0;
+		bench_add(2 * (double)r->runs > pages ? &page : &run, ns);
+	}
+	if (c->clean.nr) {
+		c->page.read_page_ns = bench_figure(&page, c->k->origin);
+		c->page.read_run_ns = bench_figure(&run, c->k->origin);
+	}
+	bench_samples_clear(&page);
+	bench_samples_clear(&run);
+}
+
+static struct spoor_figure assumed(double v)
+{
+	return (struct spoor_figure){ v, v, v, 1, SPOOR_ASSUMED };
+}
+
+/* A model may say what hardware like it is assumed to cost. */
+static void assume(struct course *c)
+{
+	const struct spoor_profile_page *p = &c->page;
+	const struct mf_tracker *t;
+	double marks;
+
+	if (c->k->device == SIZE_MAX)
+		return;
+	t = &c->b->c->mf->devices[c->k->device].tracker;
+	if (t->cost_page_ns)
+		c->page.read_page_ns = c->page.read_run_ns =
+			assumed((double)t->cost_page_ns);
+	if (!t->cost_mark_ns || !p->nr_dirty)
+		return;
+	/* At the shortest interval the fewest marks fall on marked pages. */
+	marks = p->dirty[0].bytes.median / (double)p->page_size * 1e9 /
+		(double)p->dirty[0].interval_ns;
+	marks *= (double)t->cost_mark_ns / 1e9;
+	c->page.slowdown = assumed(marks < 1 ? marks : 1);
+}
+
+static void conclude(struct course *c)
+{
+	struct spoor_profile_page *p = &c->page;
+	enum spoor_origin origin = c->k->origin;
+
+	p->start_ns = bench_figure(&c->start, origin);
+	p->stop_ns = bench_figure(&c->stop, origin);
+	p->read_clean_ns = bench_figure(&c->clean, origin);
+	p->digest_ns = bench_figure(&c->digest, SPOOR_MEASURED_SW);
+	cost_of_pages(c);
+	bench_work_compare(c->b, c->k, c->tracked, &p->slowdown, &p->delay);
+	assume(c);
+}
+
+static int measure(struct course *c)
+{
+	int r = bench_work_watch(c->b, c->k->alone,
+				 c->k->alone->nr_slices ? 2 : 4);
+
+	for (unsigned int i = 0; i < NR_RESTARTS && !r; i++) {
+		r = start(c);
+		if (!r)
+			r = stop(c);
+	}
+	if (!r)
+		r = start(c);
+	if (r)
+		return r;
+	r = read_dirty(c);
+	if (!r)
+		r = read_clean(c);
+	return r ? (spoor_tracker_stop(c->k->t), r) : stop(c);
+}
+
+int bench_one_page(struct bench *b, struct bench_tracker *k, uint64_t size)
+{
+	struct course c = { .b = b, .k = k, .asked = size };
+	int r = -ENOMEM;
+
+	c.tracked = calloc(1, sizeof(*c.tracked));
+	c.page.dirty = calloc(NR_INTERVALS, sizeof(*c.page.dirty));
+	if (c.tracked && c.page.dirty)
+		r = measure(&c);
+	else
+		bench_fail(b, r, "out of memory");
+	if (!r)
+		conclude(&c);
+	/* What was asked for may be no size of its own. */
+	if (!r && !bench_page(b->p, k->name, c.page.page_size))
+		r = bench_put_page(b->p, k->name, k->kind, &c.page);
+	else
+		free(c.page.dirty);
+	bench_work_clear(c.tracked);
+	free(c.tracked);
+	bench_samples_clear(&c.start);
+	bench_samples_clear(&c.stop);
+	bench_samples_clear(&c.clean);
+	bench_samples_clear(&c.digest);
+	return r;
+}

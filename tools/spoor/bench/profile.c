@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A profile that grows, and what it is of.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "bench.h"
+
+static struct spoor_profile_tracker *find(const struct spoor_profile *p,
+					  const char *name)
+{
+	for (size_t i = 0; i < p->nr_trackers; i++)
+		if (!strcmp(p->trackers[i].name, name))
+			return &p->trackers[i];
+	return NULL;
+}
+
+struct spoor_profile_page *bench_page(const struct spoor_profile *p,
+				      const char *tracker, uint64_t page_size)
+{
+	struct spoor_profile_tracker *t = find(p, tracker);
+
+	for (size_t i = 0; t && i < t->nr_pages; i++)
+		if (t->pages[i].page_size == page_size)
+			return &t->pages[i];
+	return NULL;
+}
+
+static struct spoor_profile_tracker *add_tracker(struct spoor_profile *p,
+						 const char *name,
+						 enum spoor_tracker_kind kind)
+{
+	struct spoor_profile_tracker *more, *t;
+
+	more = reallocarray(p->trackers, p->nr_trackers + 1, sizeof(*more));
+	if (!more)
+		return NULL;
+	p->trackers = more;
+	t = &more[p->nr_trackers++];
+	*t = (struct spoor_profile_tracker){ .kind = kind };
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	return t;
+}
+
+int bench_put_page(struct spoor_profile *p, const char *tracker,
+		   enum spoor_tracker_kind kind,
+		   const struct spoor_profile_page *page)
+{
+	struct spoor_profile_tracker *t = find(p, tracker);
+	struct spoor_profile_page *more;
+	size_t at;
+
+	if (!t)
+		t = add_tracker(p, tracker, kind);
+	more = t ? reallocarray(t->pages, t->nr_pages + 1, sizeof(*more))
+		 : NULL;
+	if (!more) {
+		free(page->dirty);
+		return -ENOMEM;
+	}
+	t->pages = more;
+	for (at = t->nr_pages; at; at--) {
+		if (more[at - 1].page_size < page->page_size)
+			break;
+		more[at] = more[at - 1];
+	}
+	more[at] = *page;
+	t->nr_pages++;
+	return 0;
+}
+
+struct spoor_profile_device *bench_device(const struct spoor_profile *p,
+					  const char *name)
+{
+	for (size_t i = 0; i < p->nr_devices; i++)
+		if (!strcmp(p->devices[i].name, name))
+			return &p->devices[i];
+	return NULL;
+}
+
+int bench_put_device(struct spoor_profile *p,
+		     const struct spoor_profile_device *d)
+{
+	struct spoor_profile_device *more;
+
+	more = reallocarray(p->devices, p->nr_devices + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	p->devices = more;
+	more[p->nr_devices++] = *d;
+	return 0;
+}
+
+static uint64_t add_hash(uint64_t hash, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3ull;
+	return hash;
+}
+
+/* What the machine file says, and what else changes what is measured. */
+static int hash_machine(uint64_t *ret, const char *path, const struct opts *o)
+{
+	const char *kernel = getenv("SOFTVFIO_KERNEL");
+	uint64_t hash = 0xcbf29ce484222325ull;
+	FILE *file = fopen(path, "re");
+	char buf[4096];
+	size_t n;
+
+	if (!file)
+		return -errno;
+	while ((n = fread(buf, 1, sizeof(buf), file)))
+		hash = add_hash(hash, buf, n);
+	fclose(file);
+	if (kernel)
+		hash = add_hash(hash, kernel, strlen(kernel));
+	if (o->cpu_tracker)
+		hash = add_hash(hash, o->cpu_tracker, strlen(o->cpu_tracker));
+	*ret = hash;
+	return 0;
+}
+
+static void name_cpu(char *ret, size_t len, const char *otherwise)
+{
+	FILE *file = fopen("/proc/cpuinfo", "re");
+	char line[256];
+
+	snprintf(ret, len, "%s", otherwise);
+	while (file && fgets(line, sizeof(line), file)) {
+		const char *at = strchr(line, ':');
+
+		if (strncmp(line, "model name", 10) != 0 || !at)
+			continue;
+		at += 1 + strspn(at + 1, " \t");
+		line[strcspn(line, "\n")] = 0;
+		if (*at)
+			snprintf(ret, len, "%s", at);
+		break;
+	}
+	if (file)
+		fclose(file);
+}
+
+int bench_identify(struct spoor_profile *p, const struct opts *o,
+		   const struct machine_file *mf)
+{
+	const char *slash = strrchr(mf->path, '/');
+	struct utsname u;
+
+	if (uname(&u))
+		return -errno;
+	snprintf(p->host, sizeof(p->host), "%.63s", u.nodename);
+	snprintf(p->kernel, sizeof(p->kernel), "%.30s %.64s", u.sysname,
+		 u.release);
+	name_cpu(p->cpu, sizeof(p->cpu), u.machine);
+	snprintf(p->machine, sizeof(p->machine), "%.127s",
+		 slash ? slash + 1 : mf->path);
+	p->memory_bytes = 0;
+	for (size_t i = 0; i < mf->nr_memory; i++)
+		p->memory_bytes += mf->memory[i].size;
+	return hash_machine(&p->machine_hash, mf->path, o);
+}
+
+const char *bench_differs(const struct spoor_profile *a,
+			  const struct spoor_profile *b)
+{
+	if (strcmp(a->host, b->host) != 0)
+		return "it was measured on another host";
+	if (strcmp(a->kernel, b->kernel) != 0)
+		return "it was measured on another kernel";
+	if (a->machine_hash != b->machine_hash)
+		return "it is of another machine, or the machine's file has "
+		       "changed";
+	return NULL;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spoor bench: measure a machine's trackers on this host.
+ *
+ * The profile is written whenever something was added to it, so that what an
+ * interrupt cuts short goes on from there.
+ */
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/bench.h"
+#include "cmd.h"
+#include "migrate.h"
+#include "profile_file.h"
+#include "session.h"
+
+/* A profile is there, or could be: else nothing is started. */
+static int check_output(const struct opts *o, const struct machine_file *mf)
+{
+	struct spoor_profile *old = NULL, now = { .host = "" };
+	struct jp_error error = { "" };
+	char copy[PATH_MAX];
+	const char *why;
+	int r;
+
+	if (!o->output)
+		return 0;
+	if (access(o->output, F_OK)) {
+		const char *dir;
+
+		snprintf(copy, sizeof(copy), "%s", o->output);
+		dir = dirname(copy);
+		if (o->output[0] && !access(dir, W_OK | X_OK))
+			return 0;
+		output_complain("-o %s: %s", o->output,
+				o->output[0] ? strerror(errno)
+					     : "must be a path");
+		return EXIT_USAGE;
+	}
+	if (profile_file_load(&old, o->output, &error)) {
+		output_complain("-o %s", error.text);
+		return EXIT_USAGE;
+	}
+	r = bench_identify(&now, o, mf);
+	why = r ? strerror(-r) : bench_differs(old, &now);
+	profile_file_free(old);
+	if (!why && access(o->output, W_OK))
+		why = strerror(errno);
+	if (!why)
+		return 0;
+	output_complain("-o %s: %s: remove it, or name another file", o->output,
+			why);
+	return EXIT_USAGE;
+}
+
+struct kept {
+	const json_t *line; /* that was written last */
+	struct spoor_profile *p;
+	int err; /* of writing */
+};
+
+/* 0, or -errno; then there is no point in measuring on. */
+static int keep(struct kept *k, const struct session *s)
+{
+	struct spoor_profile *p = NULL;
+	struct jp_error error;
+	int r;
+
+	if (!s->source.result || s->source.result == k->line)
+		return 0;
+	k->line = s->source.result;
+	r = profile_file_read(&p, json_object_get(k->line, "profile"), &error);
+	if (!r && s->o->output)
+		r = profile_file_save(p, s->o->output);
+	if (r) {
+		profile_file_free(p);
+		return k->err = r;
+	}
+	profile_file_free(k->p);
+	k->p = p;
+	return 0;
+}
+
+static bool finished(const struct session *s)
+{
+	return s->source.done || s->source.failed || !s->source.open ||
+	       s->out.broken;
+}
+
+/* The loop looks at each profile: lines of the side are the side's. */
+static const json_t *seen;
+
+static bool news(const struct session *s)
+{
+	return finished(s) || s->source.result != seen;
+}
+
+static void watch(struct session *s, struct kept *k, struct verdict *v)
+{
+	while (!finished(s) && !k->err) {
+		seen = k->line;
+		if (!session_wait(s, news, UINT64_MAX, true))
+			break;
+		keep(k, s);
+	}
+	keep(k, s);
+	if (k->err) {
+		snprintf(v->error, sizeof(v->error), "%s: %s",
+			 s->o->output ? s->o->output : "profile",
+			 strerror(-k->err));
+	} else if (s->source.done) {
+		v->exit = EXIT_DONE;
+	} else if (s->source.failed) {
+		const char *why = json_string_value(
+			json_object_get(s->source.failed, "error"));
+
+		v->exit = (int)json_integer_value(
+			json_object_get(s->source.failed, "exit"));
+		snprintf(v->error, sizeof(v->error), "%s", why ? why : "");
+	} else if (s->out.broken) {
+		snprintf(v->error, sizeof(v->error),
+			 "what it prints cannot be written");
+	} else if (s->interrupts) {
+		v->exit = EXIT_INTERRUPTED;
+		snprintf(v->error, sizeof(v->error), "interrupted%s%s",
+			 k->p && s->o->output ? "; what was measured is in "
+					      : "",
+			 k->p && s->o->output ? s->o->output : "");
+	} else {
+		char how[80];
+
+		snprintf(v->error, sizeof(v->error),
+			 "while it was measured, "
+			 "%s",
+			 side_how_it_ended(&s->source, how, sizeof(how)));
+	}
+}
+
+static void tell(struct session *s, const struct kept *k,
+		 const struct verdict *v)
+{
+	json_t *result = json_pack("{s:s, s:b, s:i}", "event", "result", "ok",
+				   v->exit == EXIT_DONE, "exit", v->exit);
+
+	if (v->exit)
+		json_object_set_new(result, "error", json_string(v->error));
+	if (k->p)
+		json_object_set_new(result, "profile",
+				    s->o->output ? json_string(s->o->output)
+						 : profile_file_json(k->p));
+	if (k->p && !s->o->json)
+		bench_text(k->p);
+	output_result(&s->out, result);
+	if (v->exit && !s->o->json && !s->out.broken)
+		fprintf(stderr, "spoor: %s\n", v->error);
+}
+
+int cmd_bench(const struct opts *o)
+{
+	struct verdict v = { .exit = EXIT_FAILED, .running = "none" };
+	struct machine_file *mf = NULL;
+	struct kept k = { .line = NULL };
+	struct session s;
+	int r = cmd_load(&mf, o->args[0], o, true);
+
+	if (!r)
+		r = check_output(o, mf);
+	if (!r)
+		r = cmd_fits(mf, 1);
+	if (r) {
+		machine_file_free(mf);
+		return r;
+	}
+	r = session_open(&s, o, mf);
+	if (!r) {
+		r = side_spawn(&s.source, "source", "machine-bench", o,
+			       o->args[0], mf, s.stamps_fd, 0);
+		s.has_source = !r;
+	}
+	if (!r && migrate_begin(&s, &v))
+		watch(&s, &k, &v);
+	if (s.has_source) {
+		session_stop(&s);
+		tell(&s, &k, &v);
+		r = v.exit;
+	}
+	profile_file_free(k.p);
+	session_close(&s);
+	machine_file_free(mf);
+	return r;
+}
