@@ -16,7 +16,7 @@
 
 #include <spoor/error.h>
 
-#include "bench/bench.h"
+#include "tools/spoor/bench/bench.h"
 #include "cmd.h"
 #include "profile_file.h"
 #include "softvfio_door.h"

@@ -6,14 +6,11 @@
  * interrupt cuts short goes on from there.
  */
 #include <errno.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/bench.h"
+#include "tools/spoor/bench/bench.h"
 #include "cmd.h"
 #include "migrate.h"
 #include "profile_file.h"
@@ -24,24 +21,20 @@ static int check_output(const struct opts *o, const struct machine_file *mf)
 {
 	struct spoor_profile *old = NULL, now = { .host = "" };
 	struct jp_error error = { "" };
-	char copy[PATH_MAX];
 	const char *why;
 	int r;
 
 	if (!o->output)
 		return 0;
-	if (access(o->output, F_OK)) {
-		const char *dir;
-
-		snprintf(copy, sizeof(copy), "%s", o->output);
-		dir = dirname(copy);
-		if (o->output[0] && !access(dir, W_OK | X_OK))
-			return 0;
+	r = o->output[0] ? profile_file_can_save(o->output) : -EINVAL;
+	if (r) {
 		output_complain("-o %s: %s", o->output,
-				o->output[0] ? strerror(errno)
-					     : "must be a path");
+				r == -EINVAL ? "must be a file's path"
+					     : strerror(-r));
 		return EXIT_USAGE;
 	}
+	if (access(o->output, F_OK))
+		return 0;
 	if (profile_file_load(&old, o->output, &error)) {
 		output_complain("-o %s", error.text);
 		return EXIT_USAGE;
@@ -49,8 +42,6 @@ static int check_output(const struct opts *o, const struct machine_file *mf)
 	r = bench_identify(&now, o, mf);
 	why = r ? strerror(-r) : bench_differs(old, &now);
 	profile_file_free(old);
-	if (!why && access(o->output, W_OK))
-		why = strerror(errno);
 	if (!why)
 		return 0;
 	output_complain("-o %s: %s: remove it, or name another file", o->output,
@@ -102,7 +93,8 @@ static bool news(const struct session *s)
 
 static void watch(struct session *s, struct kept *k, struct verdict *v)
 {
-	while (!finished(s) && !k->err) {
+	/* An interrupt may come along with a profile. */
+	while (!finished(s) && !k->err && !s->interrupts) {
 		seen = k->line;
 		if (!session_wait(s, news, UINT64_MAX, true))
 			break;

@@ -36,6 +36,8 @@ int profile_file_load(struct spoor_profile **ret, const char *path,
  * -errno; -EINVAL also for figures that no file can hold (NaN).
  */
 int profile_file_save(const struct spoor_profile *p, const char *path);
+/* Could it be?  0 or -errno; -EINVAL: there is something that is no file. */
+int profile_file_can_save(const char *path);
 /* The same without a file: what one process of the command tells another. */
 int profile_file_read(struct spoor_profile **ret, const json_t *json,
 		      struct jp_error *error);

@@ -3,6 +3,7 @@
  * Writing a profile; see profile_file.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -202,24 +203,55 @@ static int write_text(const char *path, const char *text)
 	return r;
 }
 
-/* Beside it, then in its place; through a link where it is one. */
-static int replace(const char *path, const char *text)
-{
+/* Where it is written first, and the name it gets then: not a link's. */
+struct names {
 	char real[PATH_MAX], fresh[PATH_MAX + 16];
+};
+
+static int name_them(struct names *n, const char *path)
+{
+	if (!realpath(path, n->real) && snprintf(n->real, sizeof(n->real), "%s",
+						 path) >= (int)sizeof(n->real))
+		return -ENAMETOOLONG;
+	snprintf(n->fresh, sizeof(n->fresh), "%s.new", n->real);
+	return 0;
+}
+
+int profile_file_can_save(const char *path)
+{
+	struct names n;
 	struct stat st;
-	int r;
+	int fd, r;
 
 	if (!stat(path, &st) && !S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	r = name_them(&n, path);
+	if (r)
+		return r;
+	fd = open(n.fresh, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	unlink(n.fresh);
+	return 0;
+}
+
+/* Beside it, then in its place. */
+static int replace(const char *path, const char *text)
+{
+	struct names n;
+	struct stat st;
+	int r = name_them(&n, path);
+
+	if (r)
+		return r;
+	if (!stat(path, &st) && !S_ISREG(st.st_mode))
 		return write_text(path, text);
-	if (!realpath(path, real) &&
-	    snprintf(real, sizeof(real), "%s", path) >= (int)sizeof(real))
-		return -ENAMETOOLONG;
-	snprintf(fresh, sizeof(fresh), "%s.new", real);
-	r = write_text(fresh, text);
-	if (!r && rename(fresh, real))
+	r = write_text(n.fresh, text);
+	if (!r && rename(n.fresh, n.real))
 		r = -errno;
 	if (r)
-		unlink(fresh);
+		unlink(n.fresh);
 	return r;
 }
 

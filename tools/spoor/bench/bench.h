@@ -28,12 +28,11 @@ struct bench_samples {
 	size_t nr, room;
 };
 
-/* How fast work is done, in slices of time. */
+/* How fast work is done, in slices of time; the n-th sample is of slice n. */
 struct bench_work {
-	unsigned int nr_slices; /* watched */
 	struct {
 		struct bench_samples rate; /* successes a second */
-		struct bench_samples took; /* ns, median of a slice */
+		struct bench_samples took; /* ns, their median; 0: of none */
 	} of[MF_DEVICES_MAX + 1]; /* devices, then the CPU */
 };
 
@@ -46,7 +45,6 @@ struct bench_tracker {
 	bool quiet; /* read only while nothing is written */
 	enum spoor_origin origin;
 	size_t device; /* whose own it is; SIZE_MAX: it is nobody's own */
-	struct bench_work *alone; /* work while it does not track */
 };
 
 struct bench {
@@ -118,13 +116,12 @@ struct bench_count {
 	uint64_t nr[MF_DEVICES_MAX + 1];
 };
 void bench_count(struct bench *b, struct bench_count *ret);
-void bench_work_add(struct bench *b, struct bench_work *w,
-		    const struct bench_count *from,
-		    const struct bench_count *to);
-/* Slices of work with nothing measured meanwhile; -ECANCELED. */
-int bench_work_watch(struct bench *b, struct bench_work *w, unsigned int nr);
+/* A slice of work with nothing measured meanwhile; -ECANCELED. */
+int bench_work_watch(struct bench *b, struct bench_work *w);
+/* Each slice of @tracked lies between two of @alone. */
 void bench_work_compare(struct bench *b, const struct bench_tracker *k,
-			struct bench_work *tracked,
+			const struct bench_work *alone,
+			const struct bench_work *tracked,
 			struct spoor_figure *ret_slowdown,
 			struct spoor_figure *ret_delay);
 void bench_work_clear(struct bench_work *w);

@@ -15,8 +15,8 @@
 
 #include "bench.h"
 
-#define SLICE_NS     (250 * BENCH_MS)
-#define NR_RESTARTS  2u
+#define NR_SLICES    3u
+#define NR_QUICK     2u
 #define NR_CLEAN     5u
 #define NR_READS_MAX 64u
 
@@ -39,7 +39,7 @@ struct course {
 	struct bench_samples start, stop, clean, digest;
 	struct bench_read reads[NR_READS_MAX];
 	size_t nr_reads;
-	struct bench_work *tracked;
+	struct bench_work alone, tracked;
 };
 
 static int start(struct course *c)
@@ -67,7 +67,7 @@ static int stop(struct course *c)
 
 /* The reads of one interval: each counts from the end of the one before. */
 static int read_every(struct course *c, const struct interval *in,
-		      struct bench_read *last, struct bench_count *from)
+		      struct bench_read *last)
 {
 	unsigned int nr = c->b->quick ? in->quick : in->reads;
 	struct spoor_dirty_point *point = &c->page.dirty[c->page.nr_dirty];
@@ -76,11 +76,9 @@ static int read_every(struct course *c, const struct interval *in,
 
 	for (unsigned int i = 0; i < nr && !r; i++) {
 		uint64_t due = last->ended_ns + in->ns, now = guest_now();
-		struct bench_count to;
 
 		if (due > now && !bench_wait(c->b, due - now))
 			r = -ECANCELED;
-		bench_count(c->b, &to);
 		if (!r)
 			r = bench_read(c->b, c->k, last);
 		if (r)
@@ -90,13 +88,6 @@ static int read_every(struct course *c, const struct interval *in,
 		bench_add(&c->digest, (double)last->digest_ns);
 		if (c->nr_reads < NR_READS_MAX)
 			c->reads[c->nr_reads++] = *last;
-		if (to.ns - from->ns >= SLICE_NS) {
-			bench_work_add(c->b, c->tracked, from, &to);
-			bench_count(c->b, from);
-		} else if (c->k->quiet) {
-			/* Nobody works while it is read. */
-			bench_count(c->b, from);
-		}
 	}
 	if (!r && nr) {
 		point->interval_ns = in->ns;
@@ -112,12 +103,10 @@ static int read_every(struct course *c, const struct interval *in,
 static int read_dirty(struct course *c)
 {
 	struct bench_read last;
-	struct bench_count from;
 	int r = bench_read(c->b, c->k, &last);
 
-	bench_count(c->b, &from);
 	for (size_t i = 0; i < NR_INTERVALS && !r; i++)
-		r = read_every(c, &intervals[i], &last, &from);
+		r = read_every(c, &intervals[i], &last);
 	return r;
 }
 
@@ -220,20 +209,35 @@ static void conclude(struct course *c)
 	p->read_clean_ns = bench_figure(&c->clean, origin);
 	p->digest_ns = bench_figure(&c->digest, SPOOR_MEASURED_SW);
 	cost_of_pages(c);
-	bench_work_compare(c->b, c->k, c->tracked, &p->slowdown, &p->delay);
+	bench_work_compare(c->b, c->k, &c->alone, &c->tracked, &p->slowdown,
+			   &p->delay);
 	assume(c);
+}
+
+/* With it and without it, by turns. */
+static int watch_work(struct course *c)
+{
+	unsigned int nr = c->b->quick ? NR_QUICK : NR_SLICES;
+	int r = bench_work_watch(c->b, &c->alone), stopped;
+
+	for (unsigned int i = 0; i < nr && !r; i++) {
+		r = start(c);
+		if (r)
+			return r;
+		r = bench_work_watch(c->b, &c->tracked);
+		stopped = stop(c);
+		if (!r)
+			r = stopped;
+		if (!r)
+			r = bench_work_watch(c->b, &c->alone);
+	}
+	return r;
 }
 
 static int measure(struct course *c)
 {
-	int r = bench_work_watch(c->b, c->k->alone,
-				 c->k->alone->nr_slices ? 2 : 4);
+	int r = watch_work(c), stopped;
 
-	for (unsigned int i = 0; i < NR_RESTARTS && !r; i++) {
-		r = start(c);
-		if (!r)
-			r = stop(c);
-	}
 	if (!r)
 		r = start(c);
 	if (r)
@@ -241,32 +245,44 @@ static int measure(struct course *c)
 	r = read_dirty(c);
 	if (!r)
 		r = read_clean(c);
-	return r ? (spoor_tracker_stop(c->k->t), r) : stop(c);
+	stopped = stop(c);
+	return r ? r : stopped;
+}
+
+static void clear(struct course *c)
+{
+	bench_work_clear(&c->alone);
+	bench_work_clear(&c->tracked);
+	bench_samples_clear(&c->start);
+	bench_samples_clear(&c->stop);
+	bench_samples_clear(&c->clean);
+	bench_samples_clear(&c->digest);
+	free(c);
 }
 
 int bench_one_page(struct bench *b, struct bench_tracker *k, uint64_t size)
 {
-	struct course c = { .b = b, .k = k, .asked = size };
-	int r = -ENOMEM;
+	struct course *c = calloc(1, sizeof(*c));
+	struct spoor_dirty_point *dirty = calloc(NR_INTERVALS, sizeof(*dirty));
+	int r;
 
-	c.tracked = calloc(1, sizeof(*c.tracked));
-	c.page.dirty = calloc(NR_INTERVALS, sizeof(*c.page.dirty));
-	if (c.tracked && c.page.dirty)
-		r = measure(&c);
-	else
-		bench_fail(b, r, "out of memory");
+	if (!c || !dirty) {
+		free(c);
+		free(dirty);
+		return bench_fail(b, -ENOMEM, "out of memory");
+	}
+	c->b = b;
+	c->k = k;
+	c->asked = size;
+	c->page.dirty = dirty;
+	r = measure(c);
 	if (!r)
-		conclude(&c);
+		conclude(c);
 	/* What was asked for may be no size of its own. */
-	if (!r && !bench_page(b->p, k->name, c.page.page_size))
-		r = bench_put_page(b->p, k->name, k->kind, &c.page);
+	if (!r && !bench_page(b->p, k->name, c->page.page_size))
+		r = bench_put_page(b->p, k->name, k->kind, &c->page);
 	else
-		free(c.page.dirty);
-	bench_work_clear(c.tracked);
-	free(c.tracked);
-	bench_samples_clear(&c.start);
-	bench_samples_clear(&c.stop);
-	bench_samples_clear(&c.clean);
-	bench_samples_clear(&c.digest);
+		free(dirty);
+	clear(c);
 	return r;
 }

@@ -145,21 +145,13 @@ int bench_trackers_open(struct bench *b)
 	}
 	if (!r)
 		r = add_cpu(b);
-	for (size_t i = 0; i < b->nr_trackers && !r; i++) {
-		b->trackers[i].alone = calloc(1, sizeof(struct bench_work));
-		if (!b->trackers[i].alone)
-			r = bench_fail(b, -ENOMEM, "out of memory");
-	}
 	return r;
 }
 
 void bench_trackers_close(struct bench *b)
 {
-	for (size_t i = 0; i < b->nr_trackers; i++) {
+	for (size_t i = 0; i < b->nr_trackers; i++)
 		spoor_tracker_free(b->trackers[i].t);
-		bench_work_clear(b->trackers[i].alone);
-		free(b->trackers[i].alone);
-	}
 	free(b->trackers);
 	b->trackers = NULL;
 	b->nr_trackers = 0;

@@ -4,7 +4,8 @@
  * how fast, and how long a request takes; tracked against not.
  *
  * Work has a rate of its own: it is slowed down where that is not met any
- * more.  How long requests take shows sooner.
+ * more.  How long requests take shows sooner.  Slices of both kinds take turns,
+ * so that what else the host does is in both.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -29,69 +30,60 @@ void bench_count(struct bench *b, struct bench_count *ret)
 }
 
 /* The median time of the requests that succeeded from one count to another. */
-static void add_took(struct bench *b, struct bench_samples *to, size_t i,
-		     uint64_t from, uint64_t end)
+static double took(const struct bench *b, size_t i, uint64_t from, uint64_t end)
 {
 	const struct stamps *s = &b->c->stamps[i];
-	struct bench_samples took = { .v = NULL };
+	struct bench_samples each = { .v = NULL };
+	double median;
 
 	if (end - from > STAMPS_MAX)
-		return;
+		from = end - STAMPS_MAX;
 	for (uint64_t n = from; n < end; n++)
 		if (s->took_ns[n % STAMPS_MAX])
-			bench_add(&took, (double)s->took_ns[n % STAMPS_MAX]);
-	if (took.nr)
-		bench_add(to, bench_median(&took));
-	bench_samples_clear(&took);
+			bench_add(&each, (double)s->took_ns[n % STAMPS_MAX]);
+	median = bench_median(&each);
+	bench_samples_clear(&each);
+	return median;
 }
 
-void bench_work_add(struct bench *b, struct bench_work *w,
-		    const struct bench_count *from,
-		    const struct bench_count *to)
-{
-	double seconds = (double)(to->ns - from->ns) / 1e9;
-
-	for (size_t i = 0; i <= CPU; i++) {
-		if (!to->nr[i] || seconds <= 0)
-			continue;
-		bench_add(&w->of[i].rate,
-			  (double)(to->nr[i] - from->nr[i]) / seconds);
-		if (i < b->c->mf->nr_devices)
-			add_took(b, &w->of[i].took, i, from->nr[i], to->nr[i]);
-	}
-}
-
-int bench_work_watch(struct bench *b, struct bench_work *w, unsigned int nr)
+int bench_work_watch(struct bench *b, struct bench_work *w)
 {
 	struct bench_count from, to;
+	double seconds;
 
 	bench_count(b, &from);
-	for (unsigned int i = 0; i < nr; i++) {
-		if (!bench_wait(b, SLICE_NS))
-			return -ECANCELED;
-		bench_count(b, &to);
-		bench_work_add(b, w, &from, &to);
-		w->nr_slices++;
-		from = to;
+	if (!bench_wait(b, SLICE_NS))
+		return -ECANCELED;
+	bench_count(b, &to);
+	seconds = (double)(to.ns - from.ns) / 1e9;
+	for (size_t i = 0; i <= CPU; i++) {
+		bench_add(&w->of[i].rate,
+			  (double)(to.nr[i] - from.nr[i]) / seconds);
+		if (i < b->c->mf->nr_devices)
+			bench_add(&w->of[i].took,
+				  took(b, i, from.nr[i], to.nr[i]));
 	}
 	return 0;
 }
 
 /*
- * What share of @base is missing in each sample of @now (@more: is added), at
- * least none: work is not done faster for being tracked.
+ * What share is missing (@more: is added) in each slice against those around
+ * it, at least none: nothing gets faster for being tracked.
  */
-static struct spoor_figure change(struct bench_samples *base,
-				  const struct bench_samples *now, bool more,
-				  enum spoor_origin origin)
+static struct spoor_figure change(const struct bench_samples *alone,
+				  const struct bench_samples *tracked,
+				  bool more, enum spoor_origin origin)
 {
-	double usual = bench_median(base);
 	struct bench_samples parts = { .v = NULL };
 	struct spoor_figure f;
 
-	for (size_t i = 0; i < now->nr && usual > 0; i++) {
-		double part = now->v[i] / usual - 1;
+	for (size_t i = 0; i < tracked->nr && i + 1 < alone->nr; i++) {
+		double usual = (alone->v[i] + alone->v[i + 1]) / 2, part;
 
+		if (alone->v[i] <= 0 || alone->v[i + 1] <= 0 ||
+		    (more && tracked->v[i] <= 0))
+			continue;
+		part = tracked->v[i] / usual - 1;
 		part = more ? part : -part;
 		bench_add(&parts, part > 0 ? part : 0);
 	}
@@ -110,7 +102,8 @@ static bool covers(const struct bench *b, const struct bench_tracker *k,
 
 /* Of all that it covers, the one that suffers most. */
 void bench_work_compare(struct bench *b, const struct bench_tracker *k,
-			struct bench_work *tracked,
+			const struct bench_work *alone,
+			const struct bench_work *tracked,
 			struct spoor_figure *ret_slowdown,
 			struct spoor_figure *ret_delay)
 {
@@ -119,12 +112,12 @@ void bench_work_compare(struct bench *b, const struct bench_tracker *k,
 
 		if (!covers(b, k, i))
 			continue;
-		f = change(&k->alone->of[i].rate, &tracked->of[i].rate, false,
+		f = change(&alone->of[i].rate, &tracked->of[i].rate, false,
 			   k->origin);
 		if (f.origin &&
 		    (!ret_slowdown->origin || f.median > ret_slowdown->median))
 			*ret_slowdown = f;
-		f = change(&k->alone->of[i].took, &tracked->of[i].took, true,
+		f = change(&alone->of[i].took, &tracked->of[i].took, true,
 			   k->origin);
 		if (f.origin &&
 		    (!ret_delay->origin || f.median > ret_delay->median))

@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: MIT
+"""What `spoor bench` measures, keeps and refuses."""
+
+import json
+import os
+import signal
+
+import pytest
+
+K = 1024
+MACHINE = {
+    "memory": [{"iova": "0x0", "size": "64M"}],
+    "spaces": [{"name": "main"}, {"name": "lone", "backend": "type1"}],
+    "devices": [
+        {"name": "nic0", "model": "nic", "space": "main",
+         "clients": {"rate": 500},
+         "tracker": {"min_page": "4K", "max_page": "2M"}},
+        {"name": "dsa0", "model": "dsa", "space": "main",
+         "tracker": {"min_page": "4K", "max_page": "2M",
+                     "cost": {"mark_ns": 50, "page_ns": 700}},
+         "work": {"rate": "8M/s", "set": "16M", "request": "4K"}},
+        {"name": "mdev0", "model": "mdev", "space": "lone",
+         "pins": {"read": "1M", "write": "1M"}},
+    ],
+    "cpu": {"writers": [{"rate": "8M/s", "set": "16M"}]},
+}
+# One device without a tracker, and a CPU: soon done.
+TINY = {
+    "memory": [{"iova": "0x0", "size": "16M"}],
+    "spaces": [{"name": "main", "dirty_tracking": False}],
+    "devices": [{"name": "dsa0", "model": "dsa", "space": "main",
+                 "tracker": None,
+                 "work": {"rate": "1M/s", "set": "1M"}}],
+    "cpu": {"writers": [{"rate": "1M/s", "set": "1M"}]},
+}
+TRACKERS = {
+    "nic0.device": [4 * K, 16 * K, 64 * K, 2048 * K],
+    "dsa0.device": [4 * K, 16 * K, 64 * K, 2048 * K],
+    "main.iommu": [4 * K],
+    "lone.pinned": [4 * K],
+    "cpu.process": [4 * K],
+}
+PAGE_FIGURES = ["start_ns", "stop_ns", "read_clean_ns", "digest_ns"]
+DEVICE_FIGURES = ["state_bytes", "stop_ns", "save_ns", "load_ns", "run_ns",
+                  "period_ns"]
+HOST_FIGURES = ["zero_share", "send_bytes_per_s", "send_run_ns",
+                "handover_ns", "pause_ns", "resume_ns"]
+
+
+def run_bench(spoor, *args):
+    return spoor("bench", "--quick", *args, timeout=200)
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return {}
+
+
+@pytest.fixture
+def measured(spoor, machine, tmp_path, kept):
+    """The machine's profile and the run that made it, once for all tests."""
+    if not kept:
+        path = tmp_path / "profile.json"
+        run = run_bench(spoor, machine(base=MACHINE), "-o", path, "--json")
+        assert run.code == 0, run.err
+        kept["run"] = run
+        kept["text"] = path.read_text()
+    return json.loads(kept["text"]), kept["run"]
+
+
+def pages(profile, name):
+    for t in profile["trackers"]:
+        if t["name"] == name:
+            return {p["page_size"]: p for p in t["pages"]}
+    return {}
+
+
+def figures(o):
+    """All of a profile, with their paths."""
+    for key, v in o.items() if isinstance(o, dict) else enumerate(o):
+        if isinstance(v, dict) and "median" in v:
+            yield key, v
+        elif isinstance(v, (dict, list)):
+            yield from figures(v)
+
+
+def test_every_tracker_is_measured_at_every_page_size(measured):
+    profile, _ = measured
+    assert {t["name"]: [p["page_size"] for p in t["pages"]]
+            for t in profile["trackers"]} == TRACKERS
+    for t in profile["trackers"]:
+        for p in t["pages"]:
+            for f in PAGE_FIGURES:
+                assert p[f]["origin"] == "measured-sw", (t["name"], f)
+            assert [d["interval_ns"] for d in p["dirty"]] == [
+                n * 10**6 for n in (10, 30, 100, 300)]
+            assert "read_page_ns" in p or "read_run_ns" in p, t["name"]
+            assert "slowdown" in p
+            assert ("delay" in p) == (t["kind"] != "process"), t["name"]
+
+
+def test_devices_and_host_are_measured(measured):
+    profile, _ = measured
+    assert [d["name"] for d in profile["devices"]] == ["nic0", "dsa0", "mdev0"]
+    for d in profile["devices"]:
+        assert d["reach_bytes"] == 64 * K * K
+        for f in DEVICE_FIGURES:
+            assert d[f]["origin"] == "measured-sw", (d["name"], f)
+            assert d[f]["median"] > 0
+    for f in HOST_FIGURES:
+        assert profile[f]["origin"] == "measured-sw"
+    # Requests come at a rate of their own.
+    assert 1e6 < profile["devices"][0]["period_ns"]["median"] < 4e6
+    assert profile["memory_bytes"] == 64 * K * K
+    assert profile["machine"] == "machine.json"
+    assert profile["host"] == os.uname().nodename
+    assert 0.3 < profile["zero_share"]["median"] < 1
+
+
+def test_figures_are_ordered_and_say_where_they_come_from(measured):
+    profile, _ = measured
+    all_of_it = list(figures(profile))
+    assert len(all_of_it) > 100
+    for key, f in all_of_it:
+        assert 0 <= f["min"] <= f["median"] <= f["max"], key
+        assert f["samples"] >= 1
+        assert f["origin"] in ("measured-sw", "assumed"), key
+
+
+def test_what_a_model_is_said_to_cost_is_assumed(measured):
+    profile, _ = measured
+    dsa = pages(profile, "dsa0.device")[4 * K]
+    nic = pages(profile, "nic0.device")[4 * K]
+    assert dsa["read_page_ns"]["median"] == 700
+    assert dsa["read_page_ns"]["origin"] == "assumed"
+    assert dsa["slowdown"]["origin"] == "assumed"
+    # 8 MiB/s of 4 KiB pages, 50 ns each
+    assert 0.00003 < dsa["slowdown"]["median"] < 0.0003
+    assert nic["slowdown"]["origin"] == "measured-sw"
+
+
+def dirty(page, ms):
+    return {d["interval_ns"]: d["bytes"]["median"]
+            for d in page["dirty"]}[ms * 10**6]
+
+
+def test_dirty_bytes_grow_with_page_size_and_interval(measured):
+    profile, _ = measured
+    dsa = pages(profile, "dsa0.device")
+    for p in dsa.values():
+        curve = [dirty(p, ms) for ms in (10, 30, 100, 300)]
+        assert curve == sorted(curve)
+        assert all(d["bytes"]["min"] % p["page_size"] == 0
+                   for d in p["dirty"])
+    for ms in (100, 300):
+        by_size = [dirty(dsa[s], ms) for s in sorted(dsa)]
+        assert by_size == sorted(by_size)
+    # 8 MiB/s at random in 16 MiB: it is nearly all new
+    assert 4 * dirty(dsa[4 * K], 10) < dirty(dsa[4 * K], 300)
+    assert dirty(dsa[2048 * K], 300) > 3 * dirty(dsa[4 * K], 300)
+    cpu = pages(profile, "cpu.process")[4 * K]
+    assert 4 * dirty(cpu, 10) < dirty(cpu, 300) < 8 * K * K
+
+
+def test_what_is_pinned_is_dirty_at_once(measured):
+    profile, _ = measured
+    page = pages(profile, "lone.pinned")[4 * K]
+    assert dirty(page, 10) == dirty(page, 300) >= 2 * K * K
+
+
+def test_each_measurement_is_an_event(measured):
+    profile, run = measured
+    events = run.of("measured")
+    assert sorted((e["tracker"], e["page_size"]) for e in events
+                  if "tracker" in e) == sorted(
+        (n, s) for n in TRACKERS for s in TRACKERS[n])
+    assert [e["device"] for e in events if "device" in e] == [
+        "nic0", "dsa0", "mdev0"]
+    assert len([e for e in events if "machine" in e]) == 1
+    for e in events:
+        if "tracker" in e:
+            assert e["start_ns"] == pytest.approx(
+                pages(profile, e["tracker"])[e["page_size"]]["start_ns"])
+    result = run.result()
+    assert result["ok"] and result["profile"].endswith("profile.json")
+    assert "measuring 1 of" in run.err
+
+
+def test_profile_is_not_measured_again(spoor, machine, tmp_path, measured,
+                                       kept):
+    path = tmp_path / "profile.json"
+    path.write_text(kept["text"])
+    run = run_bench(spoor, machine(base=MACHINE), "-o", path)
+    assert run.code == 0, run.err
+    assert "measuring" not in run.err
+    again = json.loads(path.read_text())
+    again["taken"] = measured[0]["taken"]
+    assert again == measured[0]
+    assert "nic0.device" in run.out and "measured-sw" in run.out
+
+
+def test_without_a_file_the_profile_is_printed(spoor, machine):
+    run = run_bench(spoor, machine(base=TINY))
+    assert run.code == 0, run.err
+    assert run.out.startswith("Profile of machine.json on ")
+    assert "cpu.process" in run.out and "dsa0" in run.out
+
+
+def test_without_a_file_the_result_holds_the_profile(spoor, machine):
+    run = run_bench(spoor, machine(base=TINY), "--json", "--quiet")
+    assert run.code == 0 and run.err == ""
+    profile = run.result()["profile"]
+    assert profile["spoor_profile"] == 1
+    assert [t["name"] for t in profile["trackers"]] == ["cpu.process"]
+
+
+def test_interrupt_keeps_what_was_measured_and_the_next_run_goes_on(
+        spoor, start, machine, tmp_path):
+    path = tmp_path / "profile.json"
+    file = machine(base={**MACHINE, "devices": MACHINE["devices"][:1],
+                         "spaces": MACHINE["spaces"][:1]})
+    p = start("bench", "--quick", file, "-o", path, "--json")
+    for line in p.stdout:
+        e = json.loads(line)
+        if e["event"] == "measured" and e.get("page_size") == 16 * K:
+            break
+    p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=60)
+    assert p.returncode == 130, err
+    result = json.loads(out.splitlines()[-1])
+    assert not result["ok"] and result["exit"] == 130
+    assert "interrupted; what was measured is in" in result["error"]
+    assert list(start.scratch.iterdir()) == []
+    half = json.loads(path.read_text())
+    assert list(pages(half, "nic0.device"))[:2] == [4 * K, 16 * K]
+    assert "cpu.process" not in [t["name"] for t in half["trackers"]]
+    run = run_bench(spoor, file, "-o", path, "--json")
+    assert run.code == 0, run.err
+    again = [(e["tracker"], e["page_size"]) for e in run.of("measured")
+             if "tracker" in e]
+    done = [(t["name"], p["page_size"]) for t in half["trackers"]
+            for p in t["pages"]]
+    assert not set(again) & set(done)
+    whole = json.loads(path.read_text())
+    assert {t["name"]: [p["page_size"] for p in t["pages"]]
+            for t in whole["trackers"]} == {
+        n: TRACKERS[n] for n in ("nic0.device", "main.iommu", "cpu.process")}
+    assert whole["devices"] == half["devices"]
+    assert pages(whole, "nic0.device")[4 * K] == pages(
+        half, "nic0.device")[4 * K]
+
+
+def refused(spoor, *args):
+    run = run_bench(spoor, *args, "--json")
+    assert run.code == 2
+    result = run.result()
+    assert result["exit"] == 2 and not result["ok"]
+    assert len(run.events()) == 1, "something was started"
+    return result["error"]
+
+
+@pytest.mark.parametrize("path,text", [
+    ("", "-o : must be a file's path"),
+    ("/dev/null", "-o /dev/null: must be a file's path"),
+    ("/nonexistent/p", "-o /nonexistent/p: No such file"),
+    ("/proc/p", "-o /proc/p: "),
+    ("/tmp", "-o /tmp: Is a directory"),
+])
+def test_place_that_cannot_be_written_is_refused(spoor, machine, path, text):
+    assert text in refused(spoor, machine(base=TINY), "-o", path)
+
+
+def test_file_that_is_no_profile_is_not_written_over(spoor, machine, tmp_path):
+    path = tmp_path / "p"
+    path.write_text("{\n\"dear\": \"diary\"}")
+    assert "it is no profile" in refused(spoor, machine(base=TINY), "-o", path)
+    path.write_text("{\n\"dear\"\n")
+    assert f"{path}:3:" in refused(spoor, machine(base=TINY), "-o", path)
+    path.write_text('{"spoor_profile": 1, "trackers": [{"name": "a", "kind": '
+                    '"iommu", "pages": [{"page_size": 4096, "stop_ns": '
+                    '{"median": 1, "origin": "felt"}}]}]}')
+    assert ('trackers[0].pages[0].stop_ns.origin: "felt": must be "assumed"'
+            in refused(spoor, machine(base=TINY), "-o", path))
+
+
+@pytest.mark.parametrize("key,value,why", [
+    ("host", "elsewhere", "another host"),
+    ("kernel", "Linux 1.0", "another kernel"),
+    ("machine_hash", "0x1", "another machine"),
+])
+def test_profile_of_another_is_refused(spoor, machine, tmp_path, measured, kept,
+                                       key, value, why):
+    path = tmp_path / "profile.json"
+    other = json.loads(kept["text"])
+    other[key] = value
+    path.write_text(json.dumps(other))
+    error = refused(spoor, machine(base=MACHINE), "-o", path)
+    assert why in error and "remove it, or name another file" in error
+    assert json.loads(path.read_text()) == other
+
+
+def test_tracker_that_fails_is_left_out(spoor, machine, tmp_path):
+    """Its reports fail after a few: the others are measured all the same."""
+    path = tmp_path / "profile.json"
+    m = json.loads(json.dumps(MACHINE))
+    m["devices"] = m["devices"][:1]
+    m["spaces"] = m["spaces"][:1]
+    m["devices"][0]["tracker"] = {"max_page": "4K", "fail_after": 6}
+    run = run_bench(spoor, machine(base=m), "-o", path, "--json")
+    assert run.code == 0, run.err
+    assert [t["name"] for t in json.loads(path.read_text())["trackers"]] == [
+        "main.iommu", "cpu.process"]
+    assert any("nic0.device" in e["text"] and "left out" in e["text"]
+               for e in run.of("note"))
+
+
+def test_tracker_that_is_read_only_while_quiet_is_measured(spoor, machine,
+                                                           tmp_path):
+    path = tmp_path / "profile.json"
+    m = json.loads(json.dumps(TINY))
+    m["devices"][0]["tracker"] = {"max_page": "4K",
+                                  "read_while_running": False}
+    m["devices"][0]["work"] = {"rate": "8M/s", "set": "8M", "request": "4K"}
+    run = run_bench(spoor, machine(base=m), "-o", path)
+    assert run.code == 0, run.err
+    page = pages(json.loads(path.read_text()), "dsa0.device")[4 * K]
+    assert dirty(page, 300) >= dirty(page, 30) > 0
