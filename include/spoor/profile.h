@@ -84,7 +84,11 @@ struct spoor_profile {
 	uint64_t taken_s; /* seconds since 1970, UTC */
 	uint64_t memory_bytes;
 	struct spoor_figure zero_share; /* of its pages: they are not sent */
-	struct spoor_figure send_bytes_per_s; /* memory to memory, no link */
+	/* The bulk copy, memory to memory with no link: of what is not zero. */
+	struct spoor_figure send_bytes_per_s;
+	struct spoor_figure zero_bytes_per_s; /* and of what is */
+	/* In rounds after it, what lies together; both sides know it by now. */
+	struct spoor_figure resend_bytes_per_s;
 	/* More for each run of pages that has clean ones before it. */
 	struct spoor_figure send_run_ns;
 	struct spoor_figure handover_ns; /* a downtime with nothing to send */

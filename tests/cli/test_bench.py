@@ -43,7 +43,8 @@ TRACKERS = {
 PAGE_FIGURES = ["start_ns", "stop_ns", "read_clean_ns", "digest_ns"]
 DEVICE_FIGURES = ["state_bytes", "stop_ns", "save_ns", "load_ns", "run_ns",
                   "period_ns"]
-HOST_FIGURES = ["zero_share", "send_bytes_per_s", "send_run_ns",
+HOST_FIGURES = ["zero_share", "send_bytes_per_s", "zero_bytes_per_s",
+                "resend_bytes_per_s", "send_run_ns",
                 "handover_ns", "pause_ns", "resume_ns"]
 
 

@@ -104,6 +104,8 @@ static const struct spoor_profile whole = {
 	.memory_bytes = 1ull << 31,
 	.zero_share = F(0.5),
 	.send_bytes_per_s = F(1e10),
+	.zero_bytes_per_s = F(2e10),
+	.resend_bytes_per_s = F(3e10),
 	.send_run_ns = F(1500),
 	.handover_ns = F(1e6),
 	.pause_ns = F(10),
@@ -155,6 +157,8 @@ static void same(const struct spoor_profile *a, const struct spoor_profile *b)
 	assert_int_equal(a->memory_bytes, b->memory_bytes);
 	same_figure(&a->zero_share, &b->zero_share);
 	same_figure(&a->send_bytes_per_s, &b->send_bytes_per_s);
+	same_figure(&a->zero_bytes_per_s, &b->zero_bytes_per_s);
+	same_figure(&a->resend_bytes_per_s, &b->resend_bytes_per_s);
 	same_figure(&a->send_run_ns, &b->send_run_ns);
 	same_figure(&a->handover_ns, &b->handover_ns);
 	same_figure(&a->pause_ns, &b->pause_ns);

@@ -307,6 +307,8 @@ static const struct jp_field profile_fields[] = {
 		 .max = SIZE_LIMIT),
 	FIGURE(zero_share),
 	FIGURE(send_bytes_per_s),
+	FIGURE(zero_bytes_per_s),
+	FIGURE(resend_bytes_per_s),
 	FIGURE(send_run_ns),
 	FIGURE(handover_ns),
 	FIGURE(pause_ns),

@@ -136,6 +136,8 @@ static json_t *profile_json(const struct spoor_profile *p, int *err)
 	put_number(o, "memory_bytes", p->memory_bytes, err);
 	put_figure(o, "zero_share", &p->zero_share, err);
 	put_figure(o, "send_bytes_per_s", &p->send_bytes_per_s, err);
+	put_figure(o, "zero_bytes_per_s", &p->zero_bytes_per_s, err);
+	put_figure(o, "resend_bytes_per_s", &p->resend_bytes_per_s, err);
 	put_figure(o, "send_run_ns", &p->send_run_ns, err);
 	put_figure(o, "handover_ns", &p->handover_ns, err);
 	put_figure(o, "pause_ns", &p->pause_ns, err);

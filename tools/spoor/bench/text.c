@@ -126,15 +126,18 @@ static void show_devices(const struct spoor_profile *p)
 
 void bench_text(const struct spoor_profile *p)
 {
-	char bytes[24], zero[16], t[4][16];
+	char bytes[24], rate[3][24], zero[16], t[4][16];
 
 	printf("Profile of %s on %s, %s, %s\n", p->machine, p->host, p->kernel,
 	       p->cpu);
-	printf("  memory %s, of it zero %s; sent %s/s, %s more for each run; "
-	       "hand-over %s\n  CPUs paused in %s, resumed in %s\n",
+	printf("  memory %s, of it zero %s; sent %s/s, zero %s/s, again "
+	       "%s/s and %s for each run\n  hand-over %s; CPUs paused in %s, "
+	       "resumed in %s\n",
 	       units_format_bytes(bytes, sizeof(bytes), p->memory_bytes),
 	       share_text(zero, &p->zero_share),
-	       bytes_text((char[24]){ 0 }, &p->send_bytes_per_s),
+	       bytes_text(rate[0], &p->send_bytes_per_s),
+	       bytes_text(rate[1], &p->zero_bytes_per_s),
+	       bytes_text(rate[2], &p->resend_bytes_per_s),
 	       time_text(t[0], &p->send_run_ns),
 	       time_text(t[1], &p->handover_ns), time_text(t[2], &p->pause_ns),
 	       time_text(t[3], &p->resume_ns));
