@@ -145,8 +145,10 @@ static void tell(struct session *s, const struct kept *k,
 		json_object_set_new(result, "profile",
 				    s->o->output ? json_string(s->o->output)
 						 : profile_file_json(k->p));
-	if (k->p && !s->o->json)
+	if (k->p && !s->o->json) {
 		bench_text(k->p);
+		bench_break_even(k->p, s->mf);
+	}
 	output_result(&s->out, result);
 	if (v->exit && !s->o->json && !s->out.broken)
 		fprintf(stderr, "spoor: %s\n", v->error);

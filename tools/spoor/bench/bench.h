@@ -6,7 +6,7 @@
  * What is measured is added to the profile item by item, so that an
  * interrupted run keeps what it has, and the next one goes on from there.
  *
- * Threads: the process's main thread, and the sending's own (send.c).
+ * Threads: the process's main thread, and the sending's own (memory.c).
  */
 #ifndef SPOOR_TOOL_BENCH_H
 #define SPOOR_TOOL_BENCH_H
@@ -110,6 +110,9 @@ struct bench_read {
 int bench_read(struct bench *b, const struct bench_tracker *k,
 	       struct bench_read *ret);
 
+/* poke.c: stores, while the guest is paused; the pages stored to. */
+uint64_t bench_poke(struct bench *b, uint64_t nr, uint64_t step);
+
 /* work.c */
 struct bench_count {
 	uint64_t ns;
@@ -126,7 +129,7 @@ void bench_work_compare(struct bench *b, const struct bench_tracker *k,
 			struct spoor_figure *ret_delay);
 void bench_work_clear(struct bench_work *w);
 
-/* page.c, machine.c, send.c: the items. */
+/* page.c, devices.c, memory.c: the items. */
 int bench_one_page(struct bench *b, struct bench_tracker *k, uint64_t size);
 int bench_devices(struct bench *b);
 int bench_memory(struct bench *b);
@@ -143,5 +146,8 @@ int bench_fail(struct bench *b, int r, const char *fmt, ...)
 
 /* text.c: a profile for people, in the parent. */
 void bench_text(const struct spoor_profile *p);
+/* break_even.c: own trackers against shared ones. */
+void bench_break_even(const struct spoor_profile *p,
+		      const struct machine_file *mf);
 
 #endif /* SPOOR_TOOL_BENCH_H */

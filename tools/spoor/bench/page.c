@@ -2,23 +2,16 @@
 /*
  * One tracker at one page size: what starting, reading and stopping it costs,
  * how much it reports how long after a read, and what its devices lose by it.
- *
- * The machine's own work is what makes pages dirty.  So what a dirty page
- * costs comes out of reads that found many, less what a read costs that finds
- * none; where they lie scattered and where they lie together are told apart by
- * the runs they make.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include <spoor/error.h>
 
-#include "bench.h"
+#include "course.h"
 
-#define NR_SLICES    3u
-#define NR_QUICK     2u
-#define NR_CLEAN     5u
-#define NR_READS_MAX 64u
+#define NR_SLICES 3u
+#define NR_QUICK  2u
 
 static const struct interval {
 	uint64_t ns;
@@ -30,17 +23,6 @@ static const struct interval {
 };
 
 #define NR_INTERVALS (sizeof(intervals) / sizeof(intervals[0]))
-
-struct course {
-	struct bench *b;
-	struct bench_tracker *k;
-	uint64_t asked;
-	struct spoor_profile_page page;
-	struct bench_samples start, stop, clean, digest;
-	struct bench_read reads[NR_READS_MAX];
-	size_t nr_reads;
-	struct bench_work alone, tracked;
-};
 
 static int start(struct course *c)
 {
@@ -110,95 +92,6 @@ static int read_dirty(struct course *c)
 	return r;
 }
 
-static bool all_stopped(const struct bench *b)
-{
-	for (size_t i = 0; i < b->nr_facts; i++)
-		if (!(b->facts[i].migration & SPOOR_MIGRATION_STOP_COPY))
-			return false;
-	return true;
-}
-
-/* Everything stopped, and what was written before read away. */
-static int read_clean(struct course *c)
-{
-	struct bench_tracker quieted = *c->k;
-	struct bench_halt h;
-	struct bench_read one;
-	int r = bench_halt(c->b, &h), went;
-
-	if (r)
-		return r;
-	quieted.quiet = false;
-	r = bench_read(c->b, &quieted, &one);
-	for (unsigned int i = 0; i < NR_CLEAN && !r; i++) {
-		r = bench_read(c->b, &quieted, &one);
-		/*
-		 * A device that cannot be stopped goes on writing.  Where all
-		 * are, what is reported all the same (pinned pages) is at each.
-		 */
-		if (!r && (!one.pages || all_stopped(c->b)))
-			bench_add(&c->clean,
-				  (double)(one.ended_ns - one.begun_ns));
-	}
-	went = bench_go(c->b, &h);
-	return r ? r : went;
-}
-
-/* Reads that found much; of few pages the clock's own noise would be told. */
-static void cost_of_pages(struct course *c)
-{
-	struct bench_samples page = { .v = NULL }, run = { .v = NULL };
-	double clean = bench_median(&c->clean);
-	uint64_t most = 0, each = c->page.page_size / MF_PAGE;
-
-	for (size_t i = 0; i < c->nr_reads; i++)
-		if (c->reads[i].pages > most)
-			most = c->reads[i].pages;
-	for (size_t i = 0; i < c->nr_reads; i++) {
-		const struct bench_read *r = &c->reads[i];
-		double ns = (double)(r->ended_ns - r->begun_ns) - clean;
-		double pages = (double)r->pages / (double)each;
-
-		if (!r->pages || r->pages < most / 2)
-			continue;
-		ns = ns > 0 ? ns / pages : 0;
-		bench_add(2 * (double)r->runs > pages ? &page : &run, ns);
-	}
-	if (c->clean.nr) {
-		c->page.read_page_ns = bench_figure(&page, c->k->origin);
-		c->page.read_run_ns = bench_figure(&run, c->k->origin);
-	}
-	bench_samples_clear(&page);
-	bench_samples_clear(&run);
-}
-
-static struct spoor_figure assumed(double v)
-{
-	return (struct spoor_figure){ v, v, v, 1, SPOOR_ASSUMED };
-}
-
-/* A model may say what hardware like it is assumed to cost. */
-static void assume(struct course *c)
-{
-	const struct spoor_profile_page *p = &c->page;
-	const struct mf_tracker *t;
-	double marks;
-
-	if (c->k->device == SIZE_MAX)
-		return;
-	t = &c->b->c->mf->devices[c->k->device].tracker;
-	if (t->cost_page_ns)
-		c->page.read_page_ns = c->page.read_run_ns =
-			assumed((double)t->cost_page_ns);
-	if (!t->cost_mark_ns || !p->nr_dirty)
-		return;
-	/* At the shortest interval the fewest marks fall on marked pages. */
-	marks = p->dirty[0].bytes.median / (double)p->page_size * 1e9 /
-		(double)p->dirty[0].interval_ns;
-	marks *= (double)t->cost_mark_ns / 1e9;
-	c->page.slowdown = assumed(marks < 1 ? marks : 1);
-}
-
 static void conclude(struct course *c)
 {
 	struct spoor_profile_page *p = &c->page;
@@ -208,10 +101,10 @@ static void conclude(struct course *c)
 	p->stop_ns = bench_figure(&c->stop, origin);
 	p->read_clean_ns = bench_figure(&c->clean, origin);
 	p->digest_ns = bench_figure(&c->digest, SPOOR_MEASURED_SW);
-	cost_of_pages(c);
+	course_costs(c);
 	bench_work_compare(c->b, c->k, &c->alone, &c->tracked, &p->slowdown,
 			   &p->delay);
-	assume(c);
+	course_assume(c);
 }
 
 /* With it and without it, by turns. */
@@ -244,7 +137,7 @@ static int measure(struct course *c)
 		return r;
 	r = read_dirty(c);
 	if (!r)
-		r = read_clean(c);
+		r = course_read_clean(c);
 	stopped = stop(c);
 	return r ? r : stopped;
 }
@@ -257,6 +150,8 @@ static void clear(struct course *c)
 	bench_samples_clear(&c->stop);
 	bench_samples_clear(&c->clean);
 	bench_samples_clear(&c->digest);
+	bench_samples_clear(&c->page_cost);
+	bench_samples_clear(&c->run_cost);
 	free(c);
 }
 
