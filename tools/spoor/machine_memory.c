@@ -23,6 +23,8 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+#define LARGEST_ENTRY (1ull << 30) /* of an I/O page table */
+
 /* Memory and swap of this machine, bytes; 0: it does not say. */
 static uint64_t host_bytes(void)
 {
@@ -105,6 +107,29 @@ static int fill(struct machine *m, const struct mf_region *r, void *hva)
 	return 0;
 }
 
+/*
+ * Where the guest address and ours agree in their low bits, I/O page tables can
+ * have large entries: up to 1 GiB, as far as the region goes.
+ */
+static void *map_aligned(const struct mf_region *r, int fd)
+{
+	uint64_t align = MF_PAGE;
+	char *room, *at;
+
+	while (align < LARGEST_ENTRY && align * 2 <= r->size)
+		align *= 2;
+	room = mmap(NULL, r->size + align, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED)
+		return MAP_FAILED;
+	at = room + ((r->iova - (uintptr_t)room) & (align - 1));
+	if (at > room)
+		munmap(room, (size_t)(at - room));
+	munmap(at + r->size, (size_t)(room + align - at));
+	return mmap(at, r->size, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
+}
+
 static int open_region(struct machine *m, const struct mf_region *r,
 		       struct machine_region *ret)
 {
@@ -119,8 +144,7 @@ static int open_region(struct machine *m, const struct mf_region *r,
 		close(fd);
 		return -saved;
 	}
-	hva = mmap(NULL, r->size, PROT_READ | PROT_WRITE,
-		   MAP_SHARED | MAP_NORESERVE, fd, 0);
+	hva = map_aligned(r, fd);
 	if (hva == MAP_FAILED) {
 		int saved = errno;
 
