@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -298,6 +299,30 @@ def test_profile_of_another_is_refused(spoor, machine, tmp_path, measured, kept,
     error = refused(spoor, machine(base=MACHINE), "-o", path)
     assert why in error and "remove it, or name another file" in error
     assert json.loads(path.read_text()) == other
+
+
+def test_large_pages_of_a_page_table_show_and_so_does_the_break_even(
+        spoor, machine, tmp_path):
+    path = tmp_path / "profile.json"
+    m = json.loads(json.dumps(TINY))
+    m["memory"] = [{"iova": "0x0", "size": "64M",
+                    "contents": {"pattern": "random"}}]
+    m["spaces"] = [{"name": "main", "iommu_page": "2M"}]
+    m["devices"][0]["tracker"] = {"max_page": "4K"}
+    m["devices"][0]["work"] = {"rate": "2M/s", "set": "16M", "request": "4K"}
+    run = run_bench(spoor, machine(base=m), "-o", path)
+    assert run.code == 0, run.err
+    profile = json.loads(path.read_text())
+    own = pages(profile, "dsa0.device")[4 * K]
+    shared = pages(profile, "main.iommu")[2048 * K]
+    assert dirty(shared, 100) > 4 * dirty(own, 100)
+    assert all(d["bytes"]["min"] % (2048 * K) == 0 for d in shared["dirty"])
+    more = dirty(shared, 300) - dirty(own, 300)
+    said = re.search(r"main: own tracker against iommu \(2M\): .* wins while "
+                     r"it slows by less than ([\d.]+) %", run.out)
+    assert said, run.out
+    assert float(said[1]) == pytest.approx(
+        100 * more / (64 * K * K), rel=0.1)
 
 
 def test_tracker_that_fails_is_left_out(spoor, machine, tmp_path):

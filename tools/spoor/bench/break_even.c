@@ -85,9 +85,15 @@ static void show(const struct spoor_profile *p, const struct machine_file *mf,
 	       spoor_tracker_kind_name(kind),
 	       units_format_page(page, sizeof(page), other->page_size));
 	/* Two reads of the same load are not the same. */
-	if (all < own * 1.1)
+	if (all <= own * 1.1)
 		printf("no fewer bytes after %.0f ms, so it wins only where "
 		       "it slows nothing\n",
+		       (double)ns / 1e6);
+	else if (all - own >= bulk)
+		printf("%s fewer after %.0f ms, more than the bulk copy: it "
+		       "wins however much it slows\n",
+		       units_format_bytes(more, sizeof(more),
+					  (uint64_t)(all - own)),
 		       (double)ns / 1e6);
 	else
 		printf("%s fewer after %.0f ms, so it wins while it slows "

@@ -12,6 +12,7 @@
 
 #define NR_SLICES 3u
 #define NR_QUICK  2u
+#define NR_PASSES 8u
 
 static const struct interval {
 	uint64_t ns;
@@ -47,48 +48,55 @@ static int stop(struct course *c)
 		 : 0;
 }
 
-/* The reads of one interval: each counts from the end of the one before. */
-static int read_every(struct course *c, const struct interval *in,
+/* Read when so much time has gone by since the end of the read before. */
+static int read_after(struct course *c, uint64_t interval_ns,
 		      struct bench_read *last)
 {
-	unsigned int nr = c->b->quick ? in->quick : in->reads;
-	struct spoor_dirty_point *point = &c->page.dirty[c->page.nr_dirty];
-	struct bench_samples bytes = { .v = NULL }, runs = { .v = NULL };
-	int r = 0;
+	uint64_t due = last->ended_ns + interval_ns, now = guest_now();
+	int r;
 
-	for (unsigned int i = 0; i < nr && !r; i++) {
-		uint64_t due = last->ended_ns + in->ns, now = guest_now();
-
-		if (due > now && !bench_wait(c->b, due - now))
-			r = -ECANCELED;
-		if (!r)
-			r = bench_read(c->b, c->k, last);
-		if (r)
-			break;
-		bench_add(&bytes, (double)(last->pages * MF_PAGE));
-		bench_add(&runs, (double)last->runs);
-		bench_add(&c->digest, (double)last->digest_ns);
-		if (c->nr_reads < NR_READS_MAX)
-			c->reads[c->nr_reads++] = *last;
-	}
-	if (!r && nr) {
-		point->interval_ns = in->ns;
-		point->bytes = bench_figure(&bytes, c->k->origin);
-		point->runs = bench_figure(&runs, c->k->origin);
-		c->page.nr_dirty++;
-	}
-	bench_samples_clear(&bytes);
-	bench_samples_clear(&runs);
-	return r;
+	if (due > now && !bench_wait(c->b, due - now))
+		return -ECANCELED;
+	r = bench_read(c->b, c->k, last);
+	if (r)
+		return r;
+	bench_add(&c->digest, (double)last->digest_ns);
+	if (c->nr_reads < NR_READS_MAX)
+		c->reads[c->nr_reads++] = *last;
+	return 0;
 }
 
+/* In passes over all intervals: what holds up the guest once hits few. */
 static int read_dirty(struct course *c)
 {
+	struct bench_samples bytes[NR_INTERVALS] = { { .v = NULL } };
+	struct bench_samples runs[NR_INTERVALS] = { { .v = NULL } };
 	struct bench_read last;
 	int r = bench_read(c->b, c->k, &last);
 
-	for (size_t i = 0; i < NR_INTERVALS && !r; i++)
-		r = read_every(c, &intervals[i], &last);
+	for (unsigned int pass = 0; pass < NR_PASSES; pass++)
+		for (size_t i = 0; i < NR_INTERVALS && !r; i++) {
+			const struct interval *in = &intervals[i];
+
+			if (pass >= (c->b->quick ? in->quick : in->reads))
+				continue;
+			r = read_after(c, in->ns, &last);
+			if (r)
+				break;
+			bench_add(&bytes[i], (double)(last.pages * MF_PAGE));
+			bench_add(&runs[i], (double)last.runs);
+		}
+	for (size_t i = 0; i < NR_INTERVALS; i++) {
+		if (!r && bytes[i].nr)
+			c->page.dirty[c->page.nr_dirty++] =
+				(struct spoor_dirty_point){
+					intervals[i].ns,
+					bench_figure(&bytes[i], c->k->origin),
+					bench_figure(&runs[i], c->k->origin),
+				};
+		bench_samples_clear(&bytes[i]);
+		bench_samples_clear(&runs[i]);
+	}
 	return r;
 }
 
