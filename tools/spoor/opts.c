@@ -96,7 +96,7 @@ static const struct option_entry table[] = {
 #define NR_OPTIONS (sizeof(table) / sizeof(table[0]))
 
 /* What is short for an option, 0: nothing. */
-static char letter_of(const struct option_entry *e)
+static int letter_of(const struct option_entry *e)
 {
 	return strcmp(e->name, "output") ? 0 : 'o';
 }
@@ -187,7 +187,7 @@ int opts_parse(struct opts *o, enum verb verb, int argc, char **argv)
 			table[i].arg ? required_argument : no_argument;
 		longs[nr].val = letter_of(&table[i]);
 		if (letter_of(&table[i])) {
-			letters[len++] = letter_of(&table[i]);
+			letters[len++] = (char)letter_of(&table[i]);
 			if (table[i].arg)
 				letters[len++] = ':';
 		}

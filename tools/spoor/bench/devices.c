@@ -19,7 +19,7 @@
 #define BETWEEN_NS	(100 * BENCH_MS)
 #define PERIOD_NS	(1000 * BENCH_MS)
 #define PERIOD_QUICK_NS (400 * BENCH_MS)
-#define CHUNK		(256u << 10)
+#define CHUNK		(256ull << 10)
 #define STATE_MAX	(1ull << 32)
 
 struct measured {

@@ -173,7 +173,8 @@ static double rate(const struct sending *s, size_t round)
 
 static void add(struct sending *s, uint64_t downtime_ns)
 {
-	double runs = (double)(s->from.len / (SPARSE * MF_PAGE)), more;
+	const uint64_t nr = s->from.len / MF_PAGE / SPARSE;
+	double runs = (double)nr, more;
 
 	if (s->zeroes) {
 		bench_add(&s->zero,

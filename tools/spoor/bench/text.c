@@ -29,8 +29,10 @@ static const char *time_text(char buf[16], const struct spoor_figure *f)
 static const char *bytes_text(char buf[24], const struct spoor_figure *f)
 {
 	if (!f->origin)
-		return strcpy(buf, "-");
-	return units_format_bytes(buf, 24, (uint64_t)f->median);
+		snprintf(buf, 24, "-");
+	else
+		units_format_bytes(buf, 24, (uint64_t)f->median);
+	return buf;
 }
 
 static const char *share_text(char buf[16], const struct spoor_figure *f)
@@ -39,7 +41,7 @@ static const char *share_text(char buf[16], const struct spoor_figure *f)
 		snprintf(buf, 16, "%.1f %%%s", f->median * 100,
 			 f->origin == SPOOR_ASSUMED ? "*" : "");
 	else
-		strcpy(buf, "-");
+		snprintf(buf, 16, "-");
 	return buf;
 }
 
