@@ -70,6 +70,7 @@ static void tell_begun(struct bench *b, const char *what, uint64_t page_size)
 			     (json_int_t)b->nr_steps));
 }
 
+/* Before the news of it: what is told to be measured is kept. */
 static void tell_profile(struct bench *b)
 {
 	json_t *p;
@@ -125,6 +126,8 @@ static int measure_machine(struct bench *b)
 		/* Half of them would be there twice. */
 		b->p->nr_devices = 0;
 		r = bench_devices(b);
+		if (!r)
+			tell_profile(b);
 		for (size_t i = 0; i < b->p->nr_devices && !r; i++)
 			tell_measured(b, profile_device_json(&b->p->devices[i]),
 				      "device", b->p->devices[i].name);
@@ -132,11 +135,11 @@ static int measure_machine(struct bench *b)
 	if (!r && !b->p->send_bytes_per_s.origin) {
 		tell_begun(b, "memory", 0);
 		r = bench_memory(b);
-		if (!r)
+		if (!r) {
+			tell_profile(b);
 			tell_machine(b);
+		}
 	}
-	if (!r)
-		tell_profile(b);
 	return r;
 }
 
@@ -151,8 +154,8 @@ static int measure_page(struct bench *b, struct bench_tracker *k, uint64_t size)
 	r = bench_one_page(b, k, size);
 	page = bench_page(b->p, k->name, size);
 	if (!r && page) {
-		tell_measured(b, profile_page_json(page), "tracker", k->name);
 		tell_profile(b);
+		tell_measured(b, profile_page_json(page), "tracker", k->name);
 	}
 	if (!r || r == -ECANCELED || r == -ENOMEM)
 		return r;
