@@ -89,6 +89,18 @@ struct spoor_event_read {
 	uint64_t read_ns;
 };
 
+/*
+ * One region of memory in a round, coarsely.  All regions together have at most
+ * 256 buckets, or one each if there are more of them.
+ */
+struct spoor_event_area {
+	struct spoor_range range; /* the region */
+	uint64_t
+		bucket_bytes; /* a power of two, 4096 or more; the last is cut */
+	const uint64_t *pages; /* a bucket: 4 KiB pages in it that were sent */
+	size_t nr;
+};
+
 struct spoor_event {
 	enum spoor_event_type type;
 	const char *side; /* "source" or "destination" */
@@ -102,6 +114,9 @@ struct spoor_event {
 	uint64_t bytes_left; /* PROGRESS */
 	const struct spoor_event_read *reads;
 	size_t nr_reads;
+	bool stopped; /* ROUND: the last one, devices and CPUs are stopped */
+	const struct spoor_event_area *areas; /* ROUND: where its pages lie */
+	size_t nr_areas;
 	/* STATE */
 	const char *device;
 	enum spoor_device_state from, to;

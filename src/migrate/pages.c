@@ -51,6 +51,7 @@ void spoor_sender_clear(struct spoor_sender *s)
 {
 	free(s->copy);
 	s->copy = NULL;
+	spoor_heat_clear(&s->heat);
 }
 
 static int send_run(struct spoor_sender *s, enum spoor_frame_type type,
@@ -154,6 +155,7 @@ int spoor_sender_send(struct spoor_sender *s,
 
 		while (!err &&
 		       spoor_bitmap_next_run(&set->maps[i], &cursor, &run)) {
+			spoor_heat_count(&s->heat, i, &run);
 			for (uint64_t off = 0; !err && off < run.len;
 			     off += SPOOR_RUN_MAX) {
 				struct spoor_range piece = {

@@ -11,6 +11,7 @@
 
 #include <spoor/bitmap.h>
 
+#include "migrate/heat.h"
 #include "migrate/machine_priv.h"
 
 struct spoor_sender {
@@ -18,6 +19,7 @@ struct spoor_sender {
 	uint8_t *copy; /* SPOOR_RUN_MAX bytes */
 	struct spoor_range zero; /* a run of zeroes not sent yet; len 0: none */
 	uint64_t data_pages, zero_pages;
+	struct spoor_heat heat; /* of what was sent since it was cooled */
 	uint64_t left; /* bytes, for PROGRESS */
 	uint64_t told_ns; /* when PROGRESS was last told */
 };

@@ -159,10 +159,14 @@ int spoor_source_round(struct spoor_source *s, bool stopped)
 					   .stopped = stopped };
 	const uint64_t begun = spoor_now_ns(), bytes = run->io.bytes_sent;
 	uint64_t pages = s->sender.data_pages + s->sender.zero_pages;
-	struct spoor_event event = { .type = SPOOR_EVENT_ROUND };
+	struct spoor_event event = { .type = SPOOR_EVENT_ROUND,
+				     .stopped = stopped,
+				     .areas = s->sender.heat.areas,
+				     .nr_areas = s->sender.heat.nr_areas };
 	SPOOR_AUTO_WBUF b = { 0 };
 	int err;
 
+	spoor_heat_cool(&s->sender.heat);
 	spoor_tracking_take(s->tracking, s->sending);
 	spoor_round_encode(&round, &b);
 	err = spoor_stream_send_buf(&run->io, SPOOR_FRAME_ROUND, 0, &b);

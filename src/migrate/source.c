@@ -77,6 +77,8 @@ static int prepare(struct spoor_source *s, bool *ret_refused)
 	if (!err)
 		err = spoor_sender_init(&s->sender, run);
 	if (!err)
+		err = spoor_heat_init(&s->sender.heat, s->sending);
+	if (!err)
 		err = spoor_tracking_new(&s->tracking, run, s->plan,
 					 ret_refused);
 	return err;

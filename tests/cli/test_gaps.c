@@ -78,7 +78,7 @@ static void gap_is_the_interval_less_the_median(void **state)
 	assert_float_equal(gap(s, &plain), 100, 1e-9);
 }
 
-static void gap_is_placed_where_its_interval_begins(void **state)
+static void gap_is_placed_where_its_interval_is(void **state)
 {
 	struct service *s = *state;
 	struct gap g;
@@ -88,6 +88,7 @@ static void gap_is_placed_where_its_interval_begins(void **state)
 	assert_true(gaps_service_gap((const struct stamps *const *)s->both, 2,
 				     &plain, &g));
 	assert_float_equal(g.begin_ms, 499, 1e-9);
+	assert_float_equal(g.end_ms, 600, 1e-9);
 }
 
 static void verification_is_not_counted(void **state)
@@ -179,7 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PROMISE(no_gap_when_service_goes_on),
 		PROMISE(gap_is_the_interval_less_the_median),
-		PROMISE(gap_is_placed_where_its_interval_begins),
+		PROMISE(gap_is_placed_where_its_interval_is),
 		PROMISE(verification_is_not_counted),
 		PROMISE(both_sides_verification_counts_once_where_it_overlaps),
 		PROMISE(silence_outside_the_migration_is_no_gap),

@@ -81,6 +81,55 @@ static void machine_arrives_whole_while_its_cpu_stores(void **state)
 	assert_int_equal(p->dst.section_len, sizeof("registers"));
 }
 
+static uint64_t of_bucket(const struct spoor_event_area *a, size_t i)
+{
+	const uint64_t left = a->range.len - i * a->bucket_bytes;
+
+	return (left < a->bucket_bytes ? left : a->bucket_bytes) / 4096;
+}
+
+static uint64_t seen_pages, seen_tail;
+
+static void take_map(struct guest *g, const struct spoor_event *event)
+{
+	size_t buckets = 0;
+
+	if (event->type != SPOOR_EVENT_ROUND)
+		return;
+	assert_int_equal(event->nr_areas, PAIR_REGIONS);
+	for (size_t i = 0; i < event->nr_areas; i++) {
+		const struct spoor_event_area *a = &event->areas[i];
+
+		assert_int_equal(a->range.len, g->len[i]);
+		for (size_t k = 0; k < a->nr; k++) {
+			/* The bulk copy sends all of every bucket. */
+			if (event->round == 1)
+				assert_int_equal(a->pages[k], of_bucket(a, k));
+			seen_pages += a->pages[k];
+			/* The CPU's working set begins region 0. */
+			if (event->round > 1 &&
+			    (i || k * a->bucket_bytes >= g->working_set))
+				seen_tail += a->pages[k];
+		}
+		buckets += a->nr;
+	}
+	/* 3 MiB, and 1 MiB with a page more. */
+	assert_true(buckets > 128 && buckets <= 256);
+}
+
+static void map_of_a_round_counts_its_pages_by_address(void **state)
+{
+	struct pair *p = *state;
+
+	seen_pages = seen_tail = 0;
+	p->src.on_event = take_map;
+	pair_run(p);
+	assert_moved(p);
+	assert_true(p->src.result.rounds >= 2);
+	assert_int_equal(seen_pages, p->src.result.pages_sent);
+	assert_int_equal(seen_tail, 0);
+}
+
 static void stop_copy_sends_every_page_once(void **state)
 {
 	struct pair *p = *state;
@@ -344,6 +393,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(machine_arrives_whole_while_its_cpu_stores),
+		T(map_of_a_round_counts_its_pages_by_address),
 		T(stop_copy_sends_every_page_once),
 		T(without_verification_the_rest_is_the_same),
 		T(verification_names_the_page_that_was_lost),

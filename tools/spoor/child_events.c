@@ -53,7 +53,29 @@ json_t *child_plan_json(const struct spoor_plan *plan)
 			 blockers);
 }
 
-static json_t *round_json(const struct spoor_event *e)
+static json_t *map_json(const struct spoor_event *e)
+{
+	json_t *map = json_array();
+
+	for (size_t i = 0; i < e->nr_areas; i++) {
+		const struct spoor_event_area *a = &e->areas[i];
+		json_t *pages = json_array();
+		char iova[24];
+
+		for (size_t k = 0; k < a->nr; k++)
+			json_array_append_new(
+				pages, json_integer((json_int_t)a->pages[k]));
+		snprintf(iova, sizeof(iova), "0x%" PRIx64, a->range.iova);
+		json_array_append_new(
+			map,
+			json_pack("{s:s, s:I, s:I, s:o}", "iova", iova, "len",
+				  (json_int_t)a->range.len, "bucket",
+				  (json_int_t)a->bucket_bytes, "pages", pages));
+	}
+	return map;
+}
+
+static json_t *round_json(const struct child *c, const struct spoor_event *e)
 {
 	json_t *dirty = json_array();
 	double rate = e->duration_ns
@@ -66,10 +88,12 @@ static json_t *round_json(const struct spoor_event *e)
 					 e->reads[i].tracker, "pages",
 					 (json_int_t)e->reads[i].pages,
 					 "read_ms", ms(e->reads[i].read_ns)));
-	return json_pack("{s:s, s:i, s:f, s:I, s:I, s:o}", "event", "round",
-			 "n", (int)e->round, "ms", ms(e->duration_ns), "bytes",
-			 (json_int_t)e->bytes, "rate", (json_int_t)rate,
-			 "dirty", dirty);
+	return json_pack("{s:s, s:i, s:f, s:I, s:I, s:o, s:f, s:b, s:o}",
+			 "event", "round", "n", (int)e->round, "ms",
+			 ms(e->duration_ns), "bytes", (json_int_t)e->bytes,
+			 "rate", (json_int_t)rate, "dirty", dirty, "begin_ms",
+			 since(c, e->time_ns - e->duration_ns), "stopped",
+			 e->stopped, "map", map_json(e));
 }
 
 static json_t *mark_json(const struct child *c, const struct spoor_event *e,
@@ -88,7 +112,7 @@ void child_event(void *child, const struct spoor_event *e)
 		/* Told when it was made, before the machine was touched. */
 		return;
 	case SPOOR_EVENT_ROUND:
-		child_tell(c, round_json(e));
+		child_tell(c, round_json(c, e));
 		return;
 	case SPOOR_EVENT_STATE:
 		child_tell(c, json_pack("{s:s, s:s, s:s, s:s, s:s, s:f}",

@@ -81,10 +81,16 @@ static uint64_t median_interval(const uint64_t *all, size_t nr)
 	return median;
 }
 
+static double since_begin(const struct gaps_window *w, uint64_t ns)
+{
+	return ns ? ((double)ns - (double)w->migration.begin) / 1e6 : 0;
+}
+
 bool gaps_service_gap(const struct stamps *const *stamps, size_t nr,
 		      const struct gaps_window *w, struct gap *ret)
 {
-	uint64_t largest = 0, where = 0, after = 0, median;
+	uint64_t largest = 0, after = 0, median;
+	struct gaps_interval where = { 0, 0 };
 	size_t n;
 	uint64_t *all = merge(stamps, nr, &n);
 
@@ -110,12 +116,12 @@ bool gaps_service_gap(const struct stamps *const *stamps, size_t nr,
 		if (len <= less || len - less <= largest)
 			continue;
 		largest = len - less;
-		where = in.begin;
+		where = in;
 	}
 	free(all);
 	ret->ms = (double)largest / 1e6;
 	ret->after = after;
-	ret->begin_ms =
-		where ? ((double)where - (double)w->migration.begin) / 1e6 : 0;
+	ret->begin_ms = since_begin(w, where.begin);
+	ret->end_ms = since_begin(w, where.end);
 	return true;
 }

@@ -23,7 +23,7 @@ struct gaps_window {
 
 struct gap {
 	double ms;
-	double begin_ms; /* of its interval, from the migration's begin */
+	double begin_ms, end_ms; /* its interval, from the migration's begin */
 	uint64_t after; /* successes since the migration's end */
 };
 

@@ -132,8 +132,10 @@ static void take_mark(struct session *s, const struct side *side,
 		verify->begin = ns;
 	else if (!strcmp(what, "verify-end"))
 		verify->end = ns;
+	else if (!strcmp(what, "paused") && side == &s->source)
+		s->paused_ns = ns;
 	else if (!strcmp(what, "running") && ns > s->window.migration.end)
-		s->window.migration.end = ns;
+		s->window.migration.end = s->running_ns = ns;
 }
 
 static void keep(json_t **at, json_t *line)

@@ -45,6 +45,7 @@ struct session {
 	struct link *link;
 	json_t *plan;
 	struct gaps_window window;
+	uint64_t paused_ns, running_ns; /* as the sides said; 0: not yet */
 };
 
 /* Signals blocked, control socket open.  0 or an exit code, said on stderr. */

@@ -195,6 +195,8 @@ static void add_gap(const struct session *s, size_t i, json_t *d)
 	json_object_set_new(d, "served_after",
 			    json_integer((json_int_t)gap.after));
 	json_object_set_new(d, "service_gap_begin_ms", json_real(gap.begin_ms));
+	json_object_set_new(d, "service_gap_end_ms",
+			    gap.after ? json_real(gap.end_ms) : json_null());
 }
 
 /* The plan's proof held only until the tracker failed. */
@@ -260,6 +262,29 @@ static void unknown_to_destination(const struct session *s,
 		json_object_set_new(r, keys[i], json_null());
 }
 
+static json_t *since_begin(const struct session *s, uint64_t ns)
+{
+	if (!ns)
+		return json_null();
+	return json_real(((double)ns - (double)s->window.migration.begin) /
+			 1e6);
+}
+
+/* When it stood still, and of that was verified, by the host's one clock. */
+static json_t *pause_json(const struct session *s)
+{
+	const struct gaps_interval *v = s->window.verify;
+	const bool second =
+		v[1].begin && (!v[0].begin || v[1].begin < v[0].begin);
+	const uint64_t end = v[1].end > v[0].end ? v[1].end : v[0].end;
+
+	return json_pack("{s:o, s:o, s:o, s:o}", "begin_ms",
+			 since_begin(s, s->paused_ns), "end_ms",
+			 since_begin(s, s->running_ns), "verify_begin_ms",
+			 since_begin(s, v[second].begin), "verify_end_ms",
+			 since_begin(s, end));
+}
+
 json_t *verdict_json(struct session *s, const struct verdict *v)
 {
 	static const char *const figures[] = { "converged",	 "memory_bytes",
@@ -282,6 +307,8 @@ json_t *verdict_json(struct session *s, const struct verdict *v)
 	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
 		copy(r, v->base, figures[i]);
 	unknown_to_destination(s, v, r);
+	if (s->paused_ns)
+		json_object_set_new(r, "pause", pause_json(s));
 	lost = json_object_get(v->base, "lost");
 	if (json_array_size(lost))
 		json_object_set(r, "lost", lost);
