@@ -15,8 +15,8 @@ import pytest
 from conftest import EXAMPLES, SPOOR
 
 MAN = pathlib.Path(os.environ["SPOOR_MAN"])
-BUILT = ["migrate", "receive", "track", "probe", "check", "bench"]
-LATER = ["plan", "compare", "report", "serve"]
+BUILT = ["migrate", "receive", "track", "probe", "check", "bench", "report"]
+LATER = ["plan", "compare", "serve"]
 
 
 def test_no_verb_shows_usage(spoor):
@@ -214,3 +214,12 @@ def test_runs_without_standard_descriptors(spoor, machine, closed):
 def test_help_of_probe_promises_no_result(spoor, machine):
     assert "the last one the result" not in spoor("probe", "--help").out
     assert spoor("probe", machine(), "--json").of("result") == []
+
+
+def test_report_without_the_library_that_draws_is_77(spoor, machine):
+    run = spoor("report", "/dev/null", "-o", "/dev/null")
+    if run.code != 77:
+        pytest.skip("this spoor was built with it")
+    assert "built without the library that draws" in run.err
+    run = spoor("migrate", machine(), "--json", "--report", "/dev/null")
+    assert run.code == 77 and run.of("plan") == []

@@ -39,6 +39,7 @@ int cmd_track(const struct opts *o);
 int cmd_probe(const struct opts *o);
 int cmd_bench(const struct opts *o);
 int cmd_check(const struct opts *o);
+int cmd_report(const struct opts *o);
 int cmd_help(const struct opts *o);
 
 /* The machine's process; see child.h. */

@@ -139,9 +139,22 @@ static int run(struct session *s, struct machine_file *dest)
 	return migrate_finish(s, &v);
 }
 
+static int open_report(struct report **ret, const struct opts *o)
+{
+	int r;
+
+	if (!o->report)
+		return 0;
+	r = report_open(ret, o->report, "--report");
+	if (!r)
+		report_input(*ret, o->args[0]);
+	return r;
+}
+
 int cmd_migrate(const struct opts *o)
 {
 	struct machine_file *mf = NULL, *dest = NULL;
+	struct report *report = NULL;
 	struct session s;
 	int r = cmd_load(&mf, o->args[0], o, true);
 
@@ -154,11 +167,16 @@ int cmd_migrate(const struct opts *o)
 		r = cmd_load(&dest, o->dest_machine, o, false);
 	if (!r)
 		r = cmd_fits(mf, o->to ? 1 : 2);
+	if (!r)
+		r = open_report(&report, o);
 	if (!r) {
 		r = session_open(&s, o, mf);
+		s.out.report = report;
 		if (!r)
 			r = run(&s, dest);
 		session_close(&s);
+		/* Where the machine is comes before what is drawn of it. */
+		(void)!report_close(report);
 	}
 	machine_file_free(dest);
 	machine_file_free(mf);

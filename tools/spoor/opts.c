@@ -70,7 +70,8 @@ static const struct option_entry table[] = {
 	{ "json", NULL,
 	  "one JSON object a line on stdout, the last one the "
 	  "result",
-	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_CHECK | VERB_BENCH,
+	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_CHECK | VERB_BENCH |
+		  VERB_REPORT,
 	  FLAG, AT(json) },
 	{ "json", NULL,
 	  "one JSON object a device on stdout; a result only if it "
@@ -78,12 +79,16 @@ static const struct option_entry table[] = {
 	  VERB_PROBE, FLAG, AT(json) },
 	{ "quiet", NULL, "no progress on stderr",
 	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_PROBE | VERB_CHECK |
-		  VERB_BENCH,
+		  VERB_BENCH | VERB_REPORT,
 	  FLAG, AT(quiet) },
 	{ "peer", "DEVICE", "a second device, whose BAR the first may write to",
 	  VERB_CHECK | VERB_CHILD, TEXT, AT(peer) },
 	{ "backend", "iommufd|type1", "what kind of address space to use",
 	  VERB_CHECK | VERB_CHILD, TEXT, AT(backend) },
+	{ "report", "FILE.html", "write a page with plots in the end",
+	  VERB_MIGRATE, TEXT, AT(report) },
+	{ "output", "FILE.html", "the page to write", VERB_REPORT, TEXT,
+	  AT(output) },
 	{ "completion", NULL, "print a completion script for bash", VERB_HELP,
 	  FLAG, AT(completion) },
 	{ "help", NULL, "this text", VERB_ALL & ~VERB_CHILD, FLAG, AT(help) },

@@ -145,6 +145,7 @@ void output_event(struct output *out, const json_t *event)
 		measuring(out, event);
 	if (name[0] == '_')
 		return;
+	report_event(out->report, event);
 	output_clear_bar(out);
 	errno = 0;
 	if (out->json)
@@ -159,6 +160,7 @@ void output_result(struct output *out, json_t *result)
 {
 	if (!result)
 		return;
+	report_event(out->report, result);
 	output_clear_bar(out);
 	ended = true;
 	errno = 0;

@@ -13,12 +13,14 @@
 #include <jansson.h>
 
 #include "opts.h"
+#include "report.h"
 
 struct output {
 	bool json, quiet, bar, colour;
 	bool bar_shown;
 	bool broken; /* stdout takes no more: nobody reads on */
 	uint64_t progress_ns; /* when progress was last shown */
+	struct report *report; /* gets what is said; NULL: none */
 };
 
 void output_init(struct output *out, const struct opts *o);

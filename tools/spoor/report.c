@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Collecting what a page shows, and writing it; see report.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <spoor/error.h>
+
+#include "cmd.h"
+#include "output.h"
+#include "report.h"
+
+struct report {
+	int fd;
+	bool made; /* the file was not there before */
+	const char *path; /* borrowed */
+	json_t *inputs;
+	json_t *events; /* of the last of them, borrowed */
+	size_t nr_events;
+	bool full; /* some are left out */
+};
+
+int report_open(struct report **ret, const char *path, const char *option)
+{
+	struct report *r;
+
+	if (!report_page.head) {
+		output_complain("%s: this spoor was built without the library "
+				"that draws (Debian: libjs-vega)",
+				option);
+		return EXIT_MISSING;
+	}
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		goto no_memory;
+	r->path = path;
+	r->made = access(path, F_OK) != 0;
+	r->inputs = json_array();
+	if (!r->inputs)
+		goto no_memory;
+	/* A page that is there already is another run's, until this is over. */
+	r->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (r->fd < 0) {
+		output_complain("%s %s: %s", option, path, strerror(errno));
+		json_decref(r->inputs);
+		free(r);
+		return EXIT_USAGE;
+	}
+	*ret = r;
+	return 0;
+
+no_memory:
+	free(r);
+	output_complain("%s: out of memory", option);
+	return EXIT_FAILED;
+}
+
+static json_t *new_input(struct report *r, const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	json_t *input = json_pack("{s:s}", "name", slash ? slash + 1 : name);
+
+	/* A name that is no text is nobody's. */
+	if (!input)
+		input = json_pack("{s:s}", "name", "?");
+	if (input && json_array_append_new(r->inputs, input))
+		input = NULL;
+	r->events = NULL;
+	return input;
+}
+
+void report_input(struct report *r, const char *name)
+{
+	json_t *input = r ? new_input(r, name) : NULL, *events = json_array();
+
+	if (!input || json_object_set_new(input, "events", events))
+		return;
+	r->events = events;
+}
+
+bool report_event(struct report *r, const json_t *event)
+{
+	const char *name = json_string_value(json_object_get(event, "event"));
+
+	if (!r || !r->events || !name || !report_shows(name))
+		return false;
+	if (r->nr_events >= REPORT_EVENTS_MAX && strcmp(name, "result") != 0) {
+		r->full = true;
+		return true;
+	}
+	r->nr_events++;
+	json_array_append(r->events, (json_t *)event);
+	return true;
+}
+
+void report_profile(struct report *r, const json_t *profile)
+{
+	const size_t nr = json_array_size(r->inputs);
+
+	json_object_set(json_array_get(r->inputs, nr - 1), "profile",
+			(json_t *)profile);
+}
+
+/* Inside a script, "</script>" ends it, and "<!--" begins something else. */
+static void put_json(FILE *out, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '<')
+			fputs("\\u003c", out);
+		else
+			putc(*text, out);
+	}
+}
+
+static int write_page(struct report *r, FILE *out)
+{
+	json_t *page = json_pack("{s:s, s:b, s:O}", "spoor", spoor_version(),
+				 "full", r->full, "inputs", r->inputs);
+	char *text =
+		page ? json_dumps(page, JSON_COMPACT | JSON_REAL_PRECISION(9))
+		     : NULL;
+
+	json_decref(page);
+	if (!text)
+		return ENOMEM;
+	errno = 0;
+	fwrite(report_page.head, 1, report_page.head_len, out);
+	put_json(out, text);
+	fwrite(report_page.tail, 1, report_page.tail_len, out);
+	free(text);
+	return fflush(out) || ferror(out) ? (errno ? errno : EIO) : 0;
+}
+
+static int emptied(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return errno;
+	/* Not /dev/stdout. */
+	return S_ISREG(st.st_mode) && ftruncate(fd, 0) ? errno : 0;
+}
+
+int report_close(struct report *r)
+{
+	FILE *out;
+	int error;
+
+	if (!r || !json_array_size(r->inputs) ||
+	    (r->events && !json_array_size(r->events) &&
+	     json_array_size(r->inputs) == 1)) {
+		/* It ended before there was anything to show. */
+		report_drop(r);
+		return 0;
+	}
+	error = emptied(r->fd);
+	out = error ? NULL : fdopen(r->fd, "w");
+	if (out) {
+		r->fd = -1;
+		error = write_page(r, out);
+		if (fclose(out) && !error)
+			error = errno;
+	} else if (!error) {
+		error = errno;
+	}
+	if (error)
+		output_complain("%s: %s", r->path, strerror(error));
+	r->made = false;
+	report_drop(r);
+	return error ? EXIT_FAILED : 0;
+}
+
+void report_drop(struct report *r)
+{
+	if (!r)
+		return;
+	if (r->made)
+		unlink(r->path);
+	if (r->fd >= 0)
+		close(r->fd);
+	json_decref(r->inputs);
+	free(r);
+}
