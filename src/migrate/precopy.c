@@ -17,11 +17,6 @@
 
 /* Pre-copy data of one device in one round, at most. */
 #define PRECOPY_DATA_MAX (64u << 20)
-/* A round shrinks if it leaves less than this part of the one before. */
-#define SHRINK_NUM	 9u
-#define SHRINK_DEN	 10u
-/* Fewer bytes say little about the link. */
-#define TELLING_BYTES	 (1u << 20)
 
 int spoor_source_device_data(struct spoor_source *s, size_t device,
 			     bool *ret_end)
@@ -138,20 +133,6 @@ static int send_precopy_data(struct spoor_source *s)
 	return err;
 }
 
-static void learn_rate(struct spoor_source *s, uint64_t wire, uint64_t pages,
-		       uint64_t ns)
-{
-	/*
-	 * Zeroes cost reading but no sending.  A round of them tells how fast
-	 * memory is read; one with data how fast it is sent.
-	 */
-	const uint64_t bytes =
-		wire >= TELLING_BYTES ? wire : pages * SPOOR_STREAM_PAGE;
-
-	if (ns && (bytes >= TELLING_BYTES || s->bytes_per_ns <= 0))
-		s->bytes_per_ns = (double)bytes / (double)ns;
-}
-
 int spoor_source_round(struct spoor_source *s, bool stopped)
 {
 	struct spoor_run *run = s->run;
@@ -186,7 +167,8 @@ int spoor_source_round(struct spoor_source *s, bool stopped)
 	event.nr_reads = s->tracking->trackers.nr;
 	spoor_run_event(run, &event);
 	spoor_tracking_forget_reads(s->tracking);
-	learn_rate(s, event.bytes, pages, event.duration_ns);
+	spoor_converge_learn(&s->converge, event.bytes, pages,
+			     event.duration_ns);
 	return 0;
 }
 
@@ -239,11 +221,8 @@ static int give_in(struct spoor_source *s, uint64_t downtime_ns,
 static int rounds(struct spoor_source *s)
 {
 	struct spoor_run *run = s->run;
-	uint64_t before = UINT64_MAX;
-	unsigned int stuck = 0;
 
 	for (;;) {
-		uint64_t left, downtime = run->opts.downtime_ns;
 		struct remains r;
 		int err = send_precopy_data(s);
 
@@ -256,22 +235,17 @@ static int rounds(struct spoor_source *s)
 			   spoor_tracking_certain_bytes(
 				   s->tracking, run->opts.strict_downtime);
 		r.state = state_left(s);
-		left = r.memory + r.state;
-		if (s->bytes_per_ns > 0)
-			downtime = (uint64_t)((double)left / s->bytes_per_ns) +
-				   s->tracking->read_ns;
-		if (downtime <= run->opts.downtime_ns) {
+		switch (spoor_converge_ask(&s->converge, r.memory + r.state,
+					   s->tracking->read_ns,
+					   run->result->rounds)) {
+		case SPOOR_CONVERGE_STOP:
 			run->result->converged = true;
 			return 0;
+		case SPOOR_CONVERGE_GIVE_IN:
+			return give_in(s, s->converge.expected_ns, &r);
+		case SPOOR_CONVERGE_ROUND:
+			break;
 		}
-		/* By parts, so that no product overflows. */
-		if (left >= before / SHRINK_DEN * SHRINK_NUM)
-			stuck++;
-		else
-			stuck = 0;
-		if (stuck == 2 || run->result->rounds >= run->opts.max_rounds)
-			return give_in(s, downtime, &r);
-		before = left;
 		err = spoor_source_round(s, false);
 		if (err)
 			return err;
@@ -284,6 +258,8 @@ int spoor_precopy(struct spoor_source *s)
 	const struct spoor_range top = { .iova = UINT64_MAX, .len = 1 };
 	int err = 0;
 
+	spoor_converge_init(&s->converge, s->run->opts.downtime_ns,
+			    s->run->opts.max_rounds);
 	/* The bulk copy: everything counts dirty once. */
 	(void)spoor_bitmap_set_mark(s->sending, &low);
 	(void)spoor_bitmap_set_mark(s->sending, &top);

@@ -14,10 +14,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "plan/converge.h"
 
-#define DEFAULT_DOWNTIME_NS 300000000ull
-#define DEFAULT_SILENCE_NS  30000000000ull
-#define DEFAULT_ROUNDS	    30u
+#define DEFAULT_SILENCE_NS 30000000000ull
 
 static int take_opts(struct spoor_run_opts *ret,
 		     const struct spoor_run_opts *opts)
@@ -28,11 +27,11 @@ static int take_opts(struct spoor_run_opts *ret,
 	memcpy(ret, opts,
 	       opts->size < sizeof(*ret) ? opts->size : sizeof(*ret));
 	if (!ret->downtime_ns)
-		ret->downtime_ns = DEFAULT_DOWNTIME_NS;
+		ret->downtime_ns = SPOOR_DEFAULT_DOWNTIME_NS;
 	if (!ret->silence_ns)
 		ret->silence_ns = DEFAULT_SILENCE_NS;
 	if (!ret->max_rounds)
-		ret->max_rounds = DEFAULT_ROUNDS;
+		ret->max_rounds = SPOOR_DEFAULT_ROUNDS;
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "migrate/machine_priv.h"
 #include "migrate/pages.h"
 #include "migrate/tracking.h"
+#include "plan/converge.h"
 
 #define SPOOR_STATE_BUF (256u << 10)
 
@@ -24,7 +25,7 @@ struct spoor_source {
 	struct spoor_sender sender;
 	uint8_t *state_buf; /* SPOOR_STATE_BUF bytes, its header before it */
 	uint64_t section_bytes;
-	double bytes_per_ns; /* of the last round that tells */
+	struct spoor_converge converge; /* when to stop */
 };
 
 /* Early suspensions, the bulk copy, and rounds until the stop pays. */
