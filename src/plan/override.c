@@ -36,8 +36,7 @@ static const struct choice hows[] = {
 	{ NULL, 0 },
 };
 
-/* The part after "DEVICE.", or NULL if the key is of another device. */
-static const char *key_of(const char *key, const char *device)
+const char *spoor_override_key(const char *key, const char *device)
 {
 	size_t len = strlen(device);
 
@@ -101,8 +100,8 @@ int spoor_override_check(const struct spoor_plan_input *input)
 		bool known = false;
 
 		for (size_t d = 0; d < input->nr_devices && !key; d++)
-			key = key_of(input->overrides[i].key,
-				     input->devices[d].name);
+			key = spoor_override_key(input->overrides[i].key,
+						 input->devices[d].name);
 		if (!key)
 			return spoor_fail(EINVAL,
 					  "%s: names no device of this machine",
@@ -211,7 +210,7 @@ int spoor_override_apply(struct spoor_plan *plan, struct spoor_plan_line *line,
 		for (size_t i = 0; i < input->nr_overrides; i++) {
 			const struct spoor_plan_override *o =
 				&input->overrides[i];
-			const char *key = key_of(o->key, dev->name);
+			const char *key = spoor_override_key(o->key, dev->name);
 			bool is_tracker = key && !strcmp(key, "tracker");
 			int value = 0;
 

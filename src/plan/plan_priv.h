@@ -48,6 +48,8 @@ int spoor_policy_apply(struct spoor_plan *plan, struct spoor_plan_line *line,
 int spoor_override_apply(struct spoor_plan *plan, struct spoor_plan_line *line,
 			 const struct spoor_plan_input *input,
 			 const struct spoor_device_fact *dev);
+/* The part after "DEVICE.", or NULL if the key is of another device. */
+const char *spoor_override_key(const char *key, const char *device);
 /* Every override must name a device and a key: -EINVAL if not. */
 int spoor_override_check(const struct spoor_plan_input *input);
 

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One round in simulated time: what trackers report and what asking them
+ * costs, and how long it takes to send.
+ *
+ * What is dirty is the sum of what trackers report, at most all of memory.
+ * What counts dirty without being read (all that a device reaches) holds zero
+ * pages as the rest of memory does; what was written holds none.
+ *
+ * Pure; any thread.
+ */
+#include "plan/predict_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+
+#define PAGE 4096.0
+
+double spoor_sim_cost(struct spoor_sim *sim, const struct spoor_sim_tracker *t,
+		      const struct spoor_figure *f, const char *what)
+{
+	return spoor_figure_use(sim, f, t->name, what) * sim->scale;
+}
+
+double spoor_sim_written(const struct spoor_sim *sim)
+{
+	double sum = 0;
+
+	for (size_t k = 0; k < sim->nr_trackers; k++)
+		sum += sim->trackers[k].unsent;
+	if (sim->memory <= 0)
+		return 0;
+	return spoor_least(sum, sim->memory) * (1 - sim->marked / sim->memory);
+}
+
+static int log_round(struct spoor_sim *sim, double ns, double wire)
+{
+	struct spoor_prediction *out = sim->out;
+	const size_t n = out->rounds, nr = sim->nr_trackers;
+	struct spoor_predicted_round *rounds;
+	struct spoor_predicted_read *reads;
+
+	rounds = reallocarray(out->timeline, n + 1, sizeof(*rounds));
+	if (!rounds)
+		return spoor_fail(ENOMEM, "predict: out of memory");
+	out->timeline = rounds;
+	reads = reallocarray(out->reads, (n + 1) * nr + 1, sizeof(*reads));
+	if (!reads)
+		return spoor_fail(ENOMEM, "predict: out of memory");
+	out->reads = reads;
+	rounds[n] =
+		(struct spoor_predicted_round){ .begin_ns =
+							spoor_whole(sim->now),
+						.duration_ns = spoor_whole(ns),
+						.bytes = spoor_whole(wire) };
+	for (size_t k = 0; k < nr; k++) {
+		struct spoor_sim_tracker *t = &sim->trackers[k];
+
+		reads[n * nr + k] = (struct spoor_predicted_read){
+			.bytes = spoor_whole(t->last_bytes),
+			.read_ns = spoor_whole(t->last_ns),
+		};
+	}
+	out->rounds++;
+	return 0;
+}
+
+double spoor_sim_send_ns(const struct spoor_sim *sim, double wire,
+			 double own_ns)
+{
+	if (sim->send > 0)
+		own_ns += wire / sim->send;
+	return sim->link > 0 ? spoor_most(own_ns, wire / sim->link) : own_ns;
+}
+
+int spoor_sim_send(struct spoor_sim *sim)
+{
+	const double apart = spoor_sim_written(sim),
+		     pages = apart + sim->marked;
+	const double wire = apart + sim->marked * sim->data_part;
+	double own = 0, ns = 0;
+	int err;
+
+	if (sim->zero > 0)
+		own += sim->marked * (1 - sim->data_part) / sim->zero;
+
+	/* Taken and walked before anything is sent. */
+	for (size_t k = 0; sim->out->rounds && k < sim->nr_trackers; k++) {
+		const struct spoor_sim_tracker *t = &sim->trackers[k];
+		double digest = 0;
+
+		own += t->unsent_runs * sim->run_ns;
+		if (t->page)
+			digest = spoor_sim_cost(sim, t, &t->page->digest_ns,
+						NULL);
+		sim->tracking += digest;
+		ns += digest;
+	}
+	ns += spoor_sim_send_ns(sim, wire, own);
+	err = log_round(sim, ns, wire);
+	if (err)
+		return err;
+	spoor_spend(sim, ns);
+	/* From now on both sides know their memory. */
+	sim->send = sim->resend;
+	sim->bytes += wire;
+	sim->marked = 0;
+	for (size_t k = 0; k < sim->nr_trackers; k++)
+		sim->trackers[k].unsent = sim->trackers[k].unsent_runs = 0;
+	spoor_converge_learn(&sim->converge, spoor_whole(wire),
+			     spoor_whole(pages / PAGE), spoor_whole(ns));
+	return 0;
+}
+
+static double bytes_of(const struct spoor_sim_tracker *t, double interval)
+{
+	return spoor_curve_bytes(t->page->dirty, t->page->nr_dirty, t->reach,
+				 interval, t->kind == SPOOR_TRACKER_PINNED);
+}
+
+/* Pieces that @bytes lie in; the denser, the fewer, if nobody counted. */
+static double runs_of(const struct spoor_sim_tracker *t, double interval,
+		      double bytes)
+{
+	const double pages = bytes / (double)t->page_size;
+	const double dense = t->reach > 0 ? bytes / t->reach : 0;
+	const double runs =
+		spoor_curve_runs(t->page->dirty, t->page->nr_dirty, interval,
+				 t->kind == SPOOR_TRACKER_PINNED);
+
+	return runs < 0 ? pages * (1 - dense) : spoor_least(runs, pages);
+}
+
+static double read_cost(struct spoor_sim *sim,
+			const struct spoor_sim_tracker *t)
+{
+	const struct spoor_profile_page *p = t->page;
+	const double pages = t->last_bytes / (double)t->page_size;
+	double apart = spoor_figure_use(sim, &p->read_page_ns, t->name, NULL);
+	double along = spoor_figure_use(sim, &p->read_run_ns, t->name, NULL);
+
+	if (p->read_page_ns.origin == SPOOR_UNMEASURED)
+		apart = along;
+	if (p->read_run_ns.origin == SPOOR_UNMEASURED)
+		along = apart;
+	return spoor_sim_cost(sim, t, &p->read_clean_ns,
+			      "what a read costs with nothing dirty") +
+	       along * (pages - t->last_runs) + apart * t->last_runs;
+}
+
+static void note_pause(struct spoor_sim *sim, size_t k, double ns)
+{
+	for (size_t i = 0; i < sim->plan->nr_lines; i++) {
+		if (sim->tracker_of[i] == k && sim->suspended_at[i] < 0)
+			sim->paused[i] = spoor_most(sim->paused[i], ns);
+	}
+}
+
+static void read_tracker(struct spoor_sim *sim, size_t k, bool stopped)
+{
+	struct spoor_sim_tracker *t = &sim->trackers[k];
+	const double until = spoor_least(sim->now, t->quiet_at);
+	const double interval = spoor_most(until - t->read_at, 0);
+	double ns, all;
+
+	t->last_bytes = bytes_of(t, interval);
+	t->last_runs = runs_of(t, interval, t->last_bytes);
+	if (t->unsent <= 0)
+		t->since = t->read_at;
+	all = spoor_most(until - t->since, 0);
+	t->unsent = spoor_most(bytes_of(t, all), t->unsent);
+	t->unsent_runs = runs_of(t, all, t->unsent);
+	ns = t->last_ns = read_cost(sim, t);
+	t->read_at = sim->now;
+	sim->read_ns += ns;
+	sim->tracking += ns;
+	if (t->quiet_read && !stopped)
+		note_pause(sim, k, ns);
+	spoor_spend(sim, ns);
+	for (size_t i = 0; i < sim->plan->nr_lines; i++) {
+		if (sim->tracker_of[i] == k)
+			sim->out->devices[i].dirty_bytes +=
+				spoor_whole(t->last_bytes);
+	}
+}
+
+void spoor_sim_collect(struct spoor_sim *sim, bool stopped)
+{
+	sim->read_ns = 0;
+	for (size_t k = 0; k < sim->nr_trackers; k++) {
+		struct spoor_sim_tracker *t = &sim->trackers[k];
+
+		t->last_bytes = t->last_runs = t->last_ns = 0;
+		if (t->everything && stopped)
+			t->last_bytes = t->reach;
+		if (!t->everything &&
+		    (stopped || !t->quiet_read || t->can_quiesce))
+			read_tracker(sim, k, stopped);
+	}
+}
