@@ -169,7 +169,6 @@ BAD = [
      "policy.nic0.page_size: \"16K\": contradicts policy.nic0.tracker"),
     (put(("policy",), {"name": "stop-copy", "nic0.tracker": "device"}),
      "policy.nic0.tracker: \"device\": contradicts policy.name"),
-    (put(("policy", "name"), "plans/mine.json"), "plan files are not in"),
 ]
 
 

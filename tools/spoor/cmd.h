@@ -39,6 +39,7 @@ int cmd_track(const struct opts *o);
 int cmd_probe(const struct opts *o);
 int cmd_bench(const struct opts *o);
 int cmd_check(const struct opts *o);
+int cmd_plan(const struct opts *o);
 int cmd_report(const struct opts *o);
 int cmd_help(const struct opts *o);
 
@@ -48,6 +49,7 @@ int child_destination(const struct opts *o);
 int child_track(const struct opts *o);
 int child_probe(const struct opts *o);
 int child_bench(const struct opts *o);
+int child_planner(const struct opts *o);
 int child_check(const struct opts *o);
 
 const struct cmd_verb *cmd_find(const char *name);

@@ -420,12 +420,6 @@ int machine_check_policy(const struct machine_file *mf, struct jp_error *error)
 
 	if (!strncmp(name, "strict:", 7))
 		name += 7;
-	if (strchr(name, '/') || strstr(name, ".json"))
-		return jp_error_set(
-			error,
-			"policy.name: \"%s\": plan files are not in "
-			"this version",
-			mf->policy.name);
 	if (!one_of(name, known)) {
 		char text[200] = "";
 		size_t used = 0;
@@ -439,6 +433,15 @@ int machine_check_policy(const struct machine_file *mf, struct jp_error *error)
 			"policy.name: \"%s\": must be one of %s, or "
 			"\"strict:\" and one",
 			mf->policy.name, text);
+	}
+	for (size_t i = 0; i < mf->policy.nr_gap_devices; i++) {
+		const char *device = mf->policy.gap_devices[i];
+
+		if (!find_device(mf, device, strlen(device)))
+			return jp_error_set(error,
+					    "policy.gap_devices[%zu]: \"%s\": "
+					    "no such device",
+					    i, device);
 	}
 	for (size_t i = 0; i < mf->policy.nr_overrides && !r; i++)
 		r = check_override(mf, &mf->policy.overrides[i], error);

@@ -169,6 +169,63 @@ int machine_file_override(struct machine_file *mf, const char *key,
 	return 0;
 }
 
+bool machine_policy_is_file(const char *policy)
+{
+	const size_t len = strlen(policy);
+
+	return strchr(policy, '/') ||
+	       (len > 5 && !strcmp(policy + len - 5, ".json"));
+}
+
+/* A policy's, or the file of a plan. */
+static int read_policy_name(const struct jp *at, const struct jp_field *f,
+			    void *into)
+{
+	struct mf_policy *p = (void *)((char *)into - f->offset);
+	const struct jp_field path = { .cap = sizeof(p->file) };
+	const struct jp_field name = { .cap = sizeof(p->name) };
+
+	p->file[0] = 0;
+	if (json_is_string(at->value) &&
+	    machine_policy_is_file(json_string_value(at->value)))
+		return jp_read_text(at, &path, p->file);
+	return jp_read_text(at, &name, p->name);
+}
+
+static int each_gap_device(const struct jp *at, size_t i, void *ctx)
+{
+	const struct jp_field name = { .cap = MF_NAME_MAX };
+	struct mf_policy *p = ctx;
+
+	p->nr_gap_devices = i + 1;
+	return jp_read_text(at, &name, p->gap_devices[i]);
+}
+
+static int read_gap_devices(const struct jp *at, const struct jp_field *f,
+			    void *into)
+{
+	struct mf_policy *p = (void *)((char *)into - f->offset);
+
+	p->gap_devices = room_for(at, sizeof(*p->gap_devices));
+	return p->gap_devices ? jp_array(at, MF_DEVICES_MAX, each_gap_device, p)
+			      : -ENOMEM;
+}
+
+static int read_limits(const struct jp *at, const struct jp_field *f,
+		       void *into)
+{
+#define LIMIT(member, name)                                                    \
+	JP_FIELD(mf_policy, member, name, jp_read_number, .min = 1,            \
+		 .max = 86400000)
+	static const struct jp_field fields[] = {
+		LIMIT(limit_downtime_ms, "downtime_ms"),
+		LIMIT(limit_total_ms, "total_ms"),
+		LIMIT(limit_gap_ms, "service_gap_ms"),
+	};
+
+	return jp_object(at, fields, NR(fields), (char *)into - f->offset);
+}
+
 /* "nic0.page_size": a line of policy; the rest has fixed keys. */
 static int read_policy(const struct jp *at, const struct jp_field *f,
 		       void *into)
@@ -176,10 +233,10 @@ static int read_policy(const struct jp *at, const struct jp_field *f,
 	static const char *const objectives[] = { "downtime", "total", "bytes",
 						  "service-gap", NULL };
 	static const struct jp_field fields[] = {
-		{ .key = "name",
-		  .read = jp_read_text,
-		  .cap = 96,
-		  .offset = offsetof(struct mf_policy, name) },
+		JP_FIELD(mf_policy, name, "name", read_policy_name),
+		JP_FIELD(mf_policy, gap_devices, "gap_devices",
+			 read_gap_devices),
+		JP_FIELD(mf_policy, limit_downtime_ms, "limits", read_limits),
 		{ .key = "objective",
 		  .read = jp_read_word,
 		  .words = objectives,
@@ -309,6 +366,17 @@ static int resolve_files(struct machine_file *mf, struct jp_error *error)
 					    "path too long");
 		memcpy(r->file, full, (size_t)n + 1);
 	}
+	if (slash && mf->policy.file[0] && mf->policy.file[0] != '/') {
+		char full[PATH_MAX];
+		int n = snprintf(full, sizeof(full), "%.*s/%s",
+				 (int)(slash - mf->path), mf->path,
+				 mf->policy.file);
+
+		if (n < 0 || (size_t)n >= sizeof(full))
+			return jp_error_set(error, "%s: path too long",
+					    mf->policy.file);
+		memcpy(mf->policy.file, full, (size_t)n + 1);
+	}
 	return 0;
 }
 
@@ -390,6 +458,7 @@ struct machine_file *machine_file_free(struct machine_file *mf)
 	free(mf->devices);
 	free(mf->writers);
 	free(mf->policy.overrides);
+	free(mf->policy.gap_devices);
 	free(mf);
 	return NULL;
 }

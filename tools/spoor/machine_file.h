@@ -130,8 +130,13 @@ struct mf_override {
 };
 
 struct mf_policy {
-	char name[96];
+	char name[96]; /* not of a file */
+	char file[PATH_MAX]; /* of a plan, or "" */
 	unsigned int objective;
+	/* Of which the service gap counts; none: all. */
+	char (*gap_devices)[MF_NAME_MAX];
+	size_t nr_gap_devices;
+	uint64_t limit_downtime_ms, limit_total_ms, limit_gap_ms; /* 0: none */
 	uint64_t downtime_ms, max_rounds;
 	bool strict_downtime, allow_unsafe_p2p;
 	struct mf_override *overrides;
@@ -169,6 +174,9 @@ int machine_file_override(struct machine_file *mf, const char *key,
 
 /* A machine of one hardware device, for probe. */
 int machine_file_for_device(struct machine_file **ret, const char *spec);
+
+/* Is a policy's name that of a file?  "auto" and "strict:iommu" are not. */
+bool machine_policy_is_file(const char *policy);
 
 /* What single keys cannot tell: machine_check.c.  -EINVAL with the error. */
 int machine_check(struct machine_file *mf, struct jp_error *error);

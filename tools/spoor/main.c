@@ -27,8 +27,8 @@ const struct cmd_verb cmd_verbs[] = {
 	  cmd_migrate, 1, 1 },
 	{ "receive", VERB_RECEIVE, "MACHINE --listen ADDR",
 	  "be the destination of a migration", cmd_receive, 1, 1 },
-	{ "plan", 0, "MACHINE", "the policy it would use, and predictions",
-	  NULL, 0, 0 },
+	{ "plan", VERB_PLAN, "MACHINE",
+	  "the policy it would use, and predictions", cmd_plan, 1, 1 },
 	{ "bench", VERB_BENCH, "MACHINE", "measure this host's trackers",
 	  cmd_bench, 1, 1 },
 	{ "compare", 0, "MACHINE", "one machine under several policies", NULL,
@@ -46,6 +46,7 @@ const struct cmd_verb cmd_verbs[] = {
 	  1 },
 	{ "machine-track", VERB_CHILD, "", NULL, child_track, 1, 1 },
 	{ "machine-probe", VERB_CHILD, "", NULL, child_probe, 1, 1 },
+	{ "machine-plan", VERB_CHILD, "", NULL, child_planner, 1, 1 },
 	{ "machine-bench", VERB_CHILD, "", NULL, child_bench, 1, 1 },
 	{ "machine-check", VERB_CHILD, "", NULL, child_check, 1, 1 },
 };

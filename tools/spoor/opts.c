@@ -4,11 +4,14 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd.h"
 #include "opts.h"
+#include "plan_file.h"
 #include "units.h"
 
 enum kind {
@@ -29,7 +32,7 @@ struct option_entry {
 	size_t offset;
 };
 
-#define RUNS	   (VERB_MIGRATE | VERB_TRACK)
+#define RUNS	   (VERB_MIGRATE | VERB_TRACK | VERB_PLAN)
 #define AT(member) offsetof(struct opts, member)
 
 static const struct option_entry table[] = {
@@ -39,7 +42,8 @@ static const struct option_entry table[] = {
 	  VERB_MIGRATE, TEXT, AT(to) },
 	{ "listen", "ADDR", "where to wait for the source", VERB_RECEIVE, TEXT,
 	  AT(listen) },
-	{ "policy", "P", "policy, wins over the machine file's",
+	{ "policy", "P|FILE",
+	  "policy, or the file of a plan; wins over the machine file's",
 	  RUNS | VERB_CHILD, TEXT, AT(policy) },
 	{ "set", "KEY=VALUE",
 	  "override a line of policy, as "
@@ -48,11 +52,21 @@ static const struct option_entry table[] = {
 	{ "verify", "full|off", "digest and compare both memories (full)",
 	  VERB_MIGRATE | VERB_RECEIVE | VERB_CHILD, ON_OFF, AT(no_verify) },
 	{ "cpu-tracker", "auto|async|sync", "mechanism that tracks the CPU",
-	  RUNS | VERB_BENCH | VERB_CHILD, TEXT, AT(cpu_tracker) },
+	  VERB_MIGRATE | VERB_TRACK | VERB_BENCH | VERB_CHILD, TEXT,
+	  AT(cpu_tracker) },
 	{ "output", "PROFILE",
 	  "where the profile goes; one of this machine that is there is gone "
 	  "on with",
 	  VERB_BENCH | VERB_CHILD, TEXT, AT(output) },
+	{ "output", "PLAN", "write the plan there, to be edited and kept",
+	  VERB_PLAN, TEXT, AT(output) },
+	{ "profile", "FILE",
+	  "figures to choose by and to predict from, of `spoor bench`",
+	  VERB_PLAN | VERB_CHILD, TEXT, AT(profile) },
+	{ "simulate", NULL,
+	  "start nothing: machine file and profile are all there is; shows "
+	  "the rounds in simulated time",
+	  VERB_PLAN | VERB_CHILD, FLAG, AT(simulate) },
 	{ "quick", NULL, "fewer repetitions, and nothing above 300 ms",
 	  VERB_BENCH | VERB_CHILD, FLAG, AT(quick) },
 	{ "dest-machine", "FILE",
@@ -71,7 +85,7 @@ static const struct option_entry table[] = {
 	  "one JSON object a line on stdout, the last one the "
 	  "result",
 	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_CHECK | VERB_BENCH |
-		  VERB_REPORT,
+		  VERB_PLAN | VERB_REPORT,
 	  FLAG, AT(json) },
 	{ "json", NULL,
 	  "one JSON object a device on stdout; a result only if it "
@@ -79,7 +93,7 @@ static const struct option_entry table[] = {
 	  VERB_PROBE, FLAG, AT(json) },
 	{ "quiet", NULL, "no progress on stderr",
 	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_PROBE | VERB_CHECK |
-		  VERB_BENCH | VERB_REPORT,
+		  VERB_BENCH | VERB_PLAN | VERB_REPORT,
 	  FLAG, AT(quiet) },
 	{ "peer", "DEVICE", "a second device, whose BAR the first may write to",
 	  VERB_CHECK | VERB_CHILD, TEXT, AT(peer) },
@@ -304,14 +318,33 @@ static int apply_set(struct machine_file *mf, const char *text, size_t len,
 	return machine_file_override(mf, key, value);
 }
 
+/*
+ * A plan's lines win over the machine file's if it was named here, and not if
+ * the machine file names it; --set wins over both.
+ */
+static int apply_policy(const struct opts *o, struct machine_file *mf,
+			struct jp_error *error)
+{
+	char path[PATH_MAX];
+
+	if (!o->policy) {
+		snprintf(path, sizeof(path), "%s", mf->policy.file);
+		return path[0] ? plan_file_apply(mf, path, false, error) : 0;
+	}
+	if (machine_policy_is_file(o->policy))
+		return plan_file_apply(mf, o->policy, true, error);
+	if (strlen(o->policy) >= sizeof(mf->policy.name))
+		return jp_error_set(error, "--policy %s: no such policy",
+				    o->policy);
+	snprintf(mf->policy.name, sizeof(mf->policy.name), "%s", o->policy);
+	return 0;
+}
+
 int opts_apply(const struct opts *o, struct machine_file *mf,
 	       struct jp_error *error)
 {
-	int r = 0;
+	int r = apply_policy(o, mf, error);
 
-	if (o->policy)
-		snprintf(mf->policy.name, sizeof(mf->policy.name), "%s",
-			 o->policy);
 	for (size_t i = 0; i < o->nr_sets && !r; i++) {
 		const char *s = o->sets[i];
 

@@ -22,6 +22,7 @@ enum verb {
 	VERB_CHILD = 1 << 5, /* hidden: the machine's own process */
 	VERB_CHECK = 1 << 6,
 	VERB_BENCH = 1 << 9,
+	VERB_PLAN = 1 << 10,
 	VERB_REPORT = 1 << 7,
 	VERB_ALL = 0xffff,
 };
@@ -29,12 +30,14 @@ enum verb {
 struct opts {
 	bool json, quiet, help, completion;
 	bool quick; /* bench */
+	bool simulate; /* plan */
 	bool no_verify; /* --verify off */
 	const char *policy, *to, *listen, *control, *dest_machine;
 	const char *cpu_tracker; /* auto, async or sync */
 	const char *peer, *backend; /* check */
 	const char *report; /* the page to write beside */
-	const char *output; /* a profile, a page; NULL: none */
+	const char *output; /* profile, plan or page; NULL: nowhere */
+	const char *profile; /* plan */
 	const char **sets; /* "nic0.tracker=iommu" */
 	size_t nr_sets;
 	uint64_t for_ms, interval_ms; /* 0: no end */

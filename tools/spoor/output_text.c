@@ -46,6 +46,24 @@ static void tracker_of(const json_t *d, char *buf, size_t len)
 		 size ? units_format_page(page, sizeof(page), size) : "");
 }
 
+static void show_predicted(const json_t *p)
+{
+	char bytes[24];
+
+	if (!p)
+		return;
+	printf("  predicted (%s): downtime %.1f ms, total %.1f ms, %s in "
+	       "%" PRIu64 " rounds, tracking %.1f ms of CPU%s\n",
+	       text_of(p, "origin"), real_of(p, "downtime_ms"),
+	       real_of(p, "total_ms"),
+	       units_format_bytes(bytes, sizeof(bytes),
+				  number_of(p, "bytes_sent")),
+	       number_of(p, "rounds"), real_of(p, "tracking_cpu_ms"),
+	       json_is_true(json_object_get(p, "converged"))
+		       ? ""
+		       : ", does not converge");
+}
+
 static void show_plan(const struct output *out, const json_t *e)
 {
 	size_t i;
@@ -67,9 +85,13 @@ static void show_plan(const struct output *out, const json_t *e)
 		       text_of(s, "when"), text_of(s, "how"));
 		printf("  %10s covered: %s\n", "", text_of(d, "covered_by"));
 		printf("  %10s because: %s\n", "", text_of(d, "reason"));
+		if (json_object_get(d, "predicted_service_gap_ms"))
+			printf("  %10s predicted: service gap %.1f ms\n", "",
+			       real_of(d, "predicted_service_gap_ms"));
 	}
 	json_array_foreach(json_object_get(e, "blockers"), i, d)
 		printf("  blocker: %s\n", json_string_value(d));
+	show_predicted(json_object_get(e, "predicted"));
 }
 
 static void show_round(const json_t *e)

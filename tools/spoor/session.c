@@ -166,7 +166,7 @@ static void take_line(struct session *s, struct side *side, json_t *line)
 	else if (!strcmp(name, "_mark"))
 		take_mark(s, side, line);
 	else if (!strcmp(name, "_probed") || !strcmp(name, "_tracked") ||
-		 !strcmp(name, "_benched"))
+		 !strcmp(name, "_benched") || !strcmp(name, "_planned"))
 		side->done = true;
 	else if (!strcmp(name, "plan"))
 		keep(&s->plan, line);

@@ -176,6 +176,10 @@ static void make_args(struct child_args *a, const char *verb,
 	}
 	if (o->quick)
 		arg(a, "--quick");
+	if (o->profile) {
+		arg(a, "--profile");
+		arg(a, o->profile);
+	}
 	arg(a, "--");
 	arg(a, machine);
 }
