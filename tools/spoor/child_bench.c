@@ -88,10 +88,9 @@ static void tell_measured(struct bench *b, json_t *figures, const char *key,
 {
 	json_t *line = json_pack("{s:s, s:s}", "event", "measured", key, name);
 
-	if (line && figures) {
-		json_object_update_missing(line, figures);
-		child_tell(b->c, line);
-	}
+	if (line && figures && !json_object_update_missing(line, figures))
+		child_tell(b->c, json_incref(line));
+	json_decref(line);
 	json_decref(figures);
 }
 

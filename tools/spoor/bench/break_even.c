@@ -65,7 +65,7 @@ static bool own_bytes(const struct spoor_profile *p,
 }
 
 static void show(const struct spoor_profile *p, const struct machine_file *mf,
-		 size_t space, enum spoor_tracker_kind kind)
+		 size_t space, enum spoor_tracker_kind kind, bool *said)
 {
 	const char *name = mf->spaces[space].name;
 	const struct spoor_profile_page *other = finest(p, name, kind);
@@ -81,6 +81,10 @@ static void show(const struct spoor_profile *p, const struct machine_file *mf,
 	if (!bytes_after(other, ns, &all) ||
 	    !own_bytes(p, mf, space, ns, &own, &nr))
 		return;
+	if (!*said)
+		puts("\nBreak-even, in work that devices lose by one bulk copy "
+		     "and the stop after it:");
+	*said = true;
 	printf("  %s: own tracker%s against %s (%s): ", name, nr > 1 ? "s" : "",
 	       spoor_tracker_kind_name(kind),
 	       units_format_page(page, sizeof(page), other->page_size));
@@ -106,10 +110,10 @@ static void show(const struct spoor_profile *p, const struct machine_file *mf,
 void bench_break_even(const struct spoor_profile *p,
 		      const struct machine_file *mf)
 {
-	puts("\nBreak-even, in work that devices lose by one bulk copy and the "
-	     "stop after it:");
+	bool said = false;
+
 	for (size_t i = 0; i < mf->nr_spaces; i++) {
-		show(p, mf, i, SPOOR_TRACKER_IOMMU);
-		show(p, mf, i, SPOOR_TRACKER_PINNED);
+		show(p, mf, i, SPOOR_TRACKER_IOMMU, &said);
+		show(p, mf, i, SPOOR_TRACKER_PINNED, &said);
 	}
 }

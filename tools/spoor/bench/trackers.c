@@ -64,6 +64,16 @@ static int open_kind(struct spoor_tracker **ret, enum spoor_tracker_kind kind,
 	return spoor_tracker_open_pinned(ret, space);
 }
 
+/* The first device of a space speaks for it. */
+static void note_everything(struct bench *b, size_t i, const char *name)
+{
+	for (size_t k = 0; k < i; k++)
+		if (b->c->mf->devices[k].space == b->c->mf->devices[i].space)
+			return;
+	bench_note(b, "%s: reports everything that is mapped: not measured",
+		   name);
+}
+
 static int add(struct bench *b, size_t i, enum spoor_tracker_kind kind,
 	       const struct spoor_tracker_fact *fact)
 {
@@ -81,10 +91,7 @@ static int add(struct bench *b, size_t i, enum spoor_tracker_kind kind,
 	if (known(b, kind, name, b->m->devices[i]))
 		return 0;
 	if (fact->caps.flags & SPOOR_TRACKER_EVERYTHING) {
-		bench_note(b,
-			   "%s: reports everything that is mapped: not "
-			   "measured",
-			   name);
+		note_everything(b, i, name);
 		return 0;
 	}
 	r = open_kind(&k->t, kind, b->m->spaces[d->space], b->m->devices[i]);
