@@ -21,9 +21,9 @@ enum verb {
 	VERB_HELP = 1 << 4,
 	VERB_CHILD = 1 << 5, /* hidden: the machine's own process */
 	VERB_CHECK = 1 << 6,
-	VERB_BENCH = 1 << 9,
-	VERB_PLAN = 1 << 10,
-	VERB_REPORT = 1 << 7,
+	VERB_BENCH = 1 << 7,
+	VERB_PLAN = 1 << 8,
+	VERB_REPORT = 1 << 9,
 	VERB_ALL = 0xffff,
 };
 
