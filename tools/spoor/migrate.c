@@ -151,14 +151,18 @@ void migrate_watch(struct session *s, struct verdict *v)
 	verdict_of(s, v);
 	if (!s->window.migration.end)
 		s->window.migration.end = session_now();
-	if (v->hold) {
+	if (v->hold && !s->unattended) {
 		const char *order = session_hold(s, v->error);
 
 		if (order)
 			obey(s, v, order);
 		return;
 	}
-	/* The other side's word settles it: a held copy is forgotten. */
+	/*
+	 * The other side's word settles it: a held copy is forgotten.  So it
+	 * is where the machine was run for its figures alone.
+	 */
+	v->hold = false;
 	if (holds(&s->source))
 		side_order(&s->source, "discard");
 	if (holds(&s->destination))
@@ -174,7 +178,7 @@ static bool runner_gone(const struct session *s)
 	return s->has_source && !r->open;
 }
 
-int migrate_finish(struct session *s, const struct verdict *v)
+json_t *migrate_conclude(struct session *s, const struct verdict *v)
 {
 	bool here = (s->has_source && !strcmp(v->running, "source")) ||
 		    !strcmp(v->running, "destination");
@@ -186,7 +190,12 @@ int migrate_finish(struct session *s, const struct verdict *v)
 			     session_now() + s->mf->after_ms * 1000000, true);
 	s->window.observed_until = session_now();
 	session_stop(s);
-	output_result(&s->out, verdict_json(s, v));
+	return verdict_json(s, v);
+}
+
+int migrate_finish(struct session *s, const struct verdict *v)
+{
+	output_result(&s->out, migrate_conclude(s, v));
 	if (!s->o->json && v->exit != EXIT_DONE && v->exit != EXIT_LOST)
 		fprintf(stderr, "spoor: %s\n", v->error);
 	return v->exit;

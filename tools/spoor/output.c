@@ -131,8 +131,23 @@ static void measuring(struct output *out, const json_t *e)
 	out->bar_shown = out->bar;
 }
 
+static void show_event(struct output *out, const char *name,
+		       const json_t *event)
+{
+	report_event(out->report, event);
+	output_clear_bar(out);
+	errno = 0;
+	if (out->json)
+		print_json(event);
+	else if (!out->tags)
+		output_text_event(out, name, event);
+	flush_stdout();
+	out->broken = write_error;
+}
+
 void output_event(struct output *out, const json_t *event)
 {
+	json_t *tagged = NULL;
 	const char *name = json_string_value(json_object_get(event, "event"));
 
 	if (!name)
@@ -145,15 +160,12 @@ void output_event(struct output *out, const json_t *event)
 		measuring(out, event);
 	if (name[0] == '_')
 		return;
-	report_event(out->report, event);
-	output_clear_bar(out);
-	errno = 0;
-	if (out->json)
-		print_json(event);
-	else
-		output_text_event(out, name, event);
-	flush_stdout();
-	out->broken = write_error;
+	if (out->tags)
+		tagged = json_copy((json_t *)event);
+	if (tagged)
+		json_object_update(tagged, (json_t *)out->tags);
+	show_event(out, name, tagged ? tagged : event);
+	json_decref(tagged);
 }
 
 void output_result(struct output *out, json_t *result)

@@ -21,6 +21,8 @@ struct output {
 	bool broken; /* stdout takes no more: nobody reads on */
 	uint64_t progress_ns; /* when progress was last shown */
 	struct report *report; /* gets what is said; NULL: none */
+	/* Of one run among several: in each event; and people see none. */
+	const json_t *tags; /* NULL: none */
 };
 
 void output_init(struct output *out, const struct opts *o);

@@ -88,6 +88,7 @@ void session_close(struct session *s)
 	if (s->signals >= 0)
 		close(s->signals);
 	json_decref(s->plan);
+	json_decref(s->warnings);
 	free(s->clients);
 	free(s->counts);
 }
@@ -144,6 +145,17 @@ static void keep(json_t **at, json_t *line)
 	*at = json_incref(line);
 }
 
+static void keep_warning(struct session *s, const json_t *note)
+{
+	const char *level = json_string_value(json_object_get(note, "level"));
+
+	if (!level || strcmp(level, "warning") != 0)
+		return;
+	if (!s->warnings)
+		s->warnings = json_array();
+	json_array_append(s->warnings, json_object_get(note, "text"));
+}
+
 static void take_line(struct session *s, struct side *side, json_t *line)
 {
 	const char *name = json_string_value(json_object_get(line, "event"));
@@ -170,6 +182,8 @@ static void take_line(struct session *s, struct side *side, json_t *line)
 		side->done = true;
 	else if (!strcmp(name, "plan"))
 		keep(&s->plan, line);
+	else if (!strcmp(name, "note"))
+		keep_warning(s, line);
 	if (!strcmp(name, "device") && s->only) {
 		const char *device =
 			json_string_value(json_object_get(line, "name"));

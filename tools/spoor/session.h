@@ -35,6 +35,7 @@ struct session {
 	} control, input; /* connected control socket; stdin while held */
 	const char *order; /* "resume" or "discard", from a person */
 	bool held; /* that is what is asked for */
+	bool unattended; /* nobody is asked: what is held is given up */
 
 	int stamps_fd;
 	struct stamps *stamps; /* source's devices, then destination's */
@@ -44,6 +45,7 @@ struct session {
 	int connection; /* not yet given to a side, -1: none */
 	struct link *link;
 	json_t *plan;
+	json_t *warnings; /* texts, as told by the sides; NULL: none */
 	struct gaps_window window;
 	uint64_t paused_ns, running_ns; /* as the sides said; 0: not yet */
 };
