@@ -133,7 +133,24 @@ static void watch(struct session *s, struct kept *k, struct verdict *v)
 	}
 }
 
-static void tell(struct session *s, const struct kept *k,
+int bench_measure(struct session *s, struct spoor_profile **ret,
+		  struct verdict *v)
+{
+	struct kept k = { .line = NULL };
+	int r = side_spawn(&s->source, "source", "machine-bench", s->o,
+			   s->o->args[0], s->mf, s->stamps_fd, 0);
+
+	if (r)
+		return r;
+	s->has_source = true;
+	*v = (struct verdict){ .exit = EXIT_FAILED, .running = "none" };
+	if (migrate_begin(s, v))
+		watch(s, &k, v);
+	*ret = k.p;
+	return 0;
+}
+
+static void tell(struct session *s, const struct spoor_profile *p,
 		 const struct verdict *v)
 {
 	json_t *result = json_pack("{s:s, s:b, s:i}", "event", "result", "ok",
@@ -141,13 +158,13 @@ static void tell(struct session *s, const struct kept *k,
 
 	if (v->exit)
 		json_object_set_new(result, "error", json_string(v->error));
-	if (k->p)
+	if (p)
 		json_object_set_new(result, "profile",
 				    s->o->output ? json_string(s->o->output)
-						 : profile_file_json(k->p));
-	if (k->p && !s->o->json) {
-		bench_text(k->p);
-		bench_break_even(k->p, s->mf);
+						 : profile_file_json(p));
+	if (p && !s->o->json) {
+		bench_text(p);
+		bench_break_even(p, s->mf);
 	}
 	output_result(&s->out, result);
 	if (v->exit && !s->o->json && !s->out.broken)
@@ -158,7 +175,7 @@ int cmd_bench(const struct opts *o)
 {
 	struct verdict v = { .exit = EXIT_FAILED, .running = "none" };
 	struct machine_file *mf = NULL;
-	struct kept k = { .line = NULL };
+	struct spoor_profile *p = NULL;
 	struct session s;
 	int r = cmd_load(&mf, o->args[0], o, true);
 
@@ -171,19 +188,14 @@ int cmd_bench(const struct opts *o)
 		return r;
 	}
 	r = session_open(&s, o, mf);
+	if (!r)
+		r = bench_measure(&s, &p, &v);
 	if (!r) {
-		r = side_spawn(&s.source, "source", "machine-bench", o,
-			       o->args[0], mf, s.stamps_fd, 0);
-		s.has_source = !r;
-	}
-	if (!r && migrate_begin(&s, &v))
-		watch(&s, &k, &v);
-	if (s.has_source) {
 		session_stop(&s);
-		tell(&s, &k, &v);
+		tell(&s, p, &v);
 		r = v.exit;
 	}
-	profile_file_free(k.p);
+	profile_file_free(p);
 	session_close(&s);
 	machine_file_free(mf);
 	return r;

@@ -23,6 +23,9 @@
 #define BENCH_TRACKERS_MAX (3 * MF_DEVICES_MAX + 1)
 #define BENCH_MS	   1000000ull
 
+struct session;
+struct verdict;
+
 struct bench_samples {
 	double *v;
 	size_t nr, room;
@@ -149,5 +152,13 @@ void bench_text(const struct spoor_profile *p);
 /* break_even.c: own trackers against shared ones. */
 void bench_break_even(const struct spoor_profile *p,
 		      const struct machine_file *mf);
+
+/*
+ * cmd_bench.c: the whole of it, from the machine's start.  0: @v says what came
+ * of it, and *ret is what was measured, also if it was cut short, or NULL; the
+ * session is still open.  Else an exit code, said on stderr.
+ */
+int bench_measure(struct session *s, struct spoor_profile **ret,
+		  struct verdict *v);
 
 #endif /* SPOOR_TOOL_BENCH_H */
