@@ -38,6 +38,7 @@ int cmd_receive(const struct opts *o);
 int cmd_track(const struct opts *o);
 int cmd_probe(const struct opts *o);
 int cmd_bench(const struct opts *o);
+int cmd_compare(const struct opts *o);
 int cmd_check(const struct opts *o);
 int cmd_plan(const struct opts *o);
 int cmd_report(const struct opts *o);

@@ -48,12 +48,20 @@ static const struct option_entry table[] = {
 	{ "set", "KEY=VALUE",
 	  "override a line of policy, as "
 	  "nic0.tracker=iommu; commas join several",
-	  RUNS | VERB_CHILD, SET, AT(sets) },
+	  RUNS | VERB_COMPARE | VERB_CHILD, SET, AT(sets) },
 	{ "verify", "full|off", "digest and compare both memories (full)",
 	  VERB_MIGRATE | VERB_RECEIVE | VERB_CHILD, ON_OFF, AT(no_verify) },
 	{ "cpu-tracker", "auto|async|sync", "mechanism that tracks the CPU",
-	  VERB_MIGRATE | VERB_TRACK | VERB_BENCH | VERB_CHILD, TEXT,
-	  AT(cpu_tracker) },
+	  VERB_MIGRATE | VERB_TRACK | VERB_BENCH | VERB_COMPARE | VERB_CHILD,
+	  TEXT, AT(cpu_tracker) },
+	{ "policies", "A,B,...", "the policies to compare", VERB_COMPARE, TEXT,
+	  AT(policies) },
+	{ "repeat", "N", "how often each is timed (1)", VERB_COMPARE, NUMBER,
+	  AT(repeat) },
+	{ "profile", "FILE",
+	  "figures to predict from, of `spoor bench`; without it they are "
+	  "measured first",
+	  VERB_COMPARE, TEXT, AT(profile) },
 	{ "output", "PROFILE",
 	  "where the profile goes; one of this machine that is there is gone "
 	  "on with",
@@ -68,7 +76,7 @@ static const struct option_entry table[] = {
 	  "the rounds in simulated time",
 	  VERB_PLAN | VERB_CHILD, FLAG, AT(simulate) },
 	{ "quick", NULL, "fewer repetitions, and nothing above 300 ms",
-	  VERB_BENCH | VERB_CHILD, FLAG, AT(quick) },
+	  VERB_BENCH | VERB_COMPARE | VERB_CHILD, FLAG, AT(quick) },
 	{ "dest-machine", "FILE",
 	  "the destination's machine file, where its "
 	  "addresses differ",
@@ -85,7 +93,7 @@ static const struct option_entry table[] = {
 	  "one JSON object a line on stdout, the last one the "
 	  "result",
 	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_CHECK | VERB_BENCH |
-		  VERB_PLAN | VERB_REPORT,
+		  VERB_PLAN | VERB_REPORT | VERB_COMPARE,
 	  FLAG, AT(json) },
 	{ "json", NULL,
 	  "one JSON object a device on stdout; a result only if it "
@@ -93,7 +101,7 @@ static const struct option_entry table[] = {
 	  VERB_PROBE, FLAG, AT(json) },
 	{ "quiet", NULL, "no progress on stderr",
 	  VERB_MIGRATE | VERB_RECEIVE | VERB_TRACK | VERB_PROBE | VERB_CHECK |
-		  VERB_BENCH | VERB_PLAN | VERB_REPORT,
+		  VERB_BENCH | VERB_PLAN | VERB_REPORT | VERB_COMPARE,
 	  FLAG, AT(quiet) },
 	{ "peer", "DEVICE", "a second device, whose BAR the first may write to",
 	  VERB_CHECK | VERB_CHILD, TEXT, AT(peer) },
@@ -212,7 +220,7 @@ int opts_parse(struct opts *o, enum verb verb, int argc, char **argv)
 		}
 		which[nr++] = i;
 	}
-	*o = (struct opts){ .interval_ms = 1000 };
+	*o = (struct opts){ .interval_ms = 1000, .repeat = 1 };
 	opterr = 0;
 	optind = 1;
 	while ((c = getopt_long(argc, argv, letters, longs, &index)) != -1) {

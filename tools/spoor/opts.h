@@ -24,6 +24,7 @@ enum verb {
 	VERB_BENCH = 1 << 7,
 	VERB_PLAN = 1 << 8,
 	VERB_REPORT = 1 << 9,
+	VERB_COMPARE = 1 << 10,
 	VERB_ALL = 0xffff,
 };
 
@@ -37,10 +38,12 @@ struct opts {
 	const char *peer, *backend; /* check */
 	const char *report; /* the page to write beside */
 	const char *output; /* profile, plan or page; NULL: nowhere */
-	const char *profile; /* plan */
+	const char *profile; /* plan, compare */
+	const char *policies; /* compare */
 	const char **sets; /* "nic0.tracker=iommu" */
 	size_t nr_sets;
 	uint64_t for_ms, interval_ms; /* 0: no end */
+	uint64_t repeat; /* compare */
 	/* children only */
 	uint64_t control_fd, stamps_fd, side, parent;
 	/* what is left */
