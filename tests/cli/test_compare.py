@@ -2,6 +2,7 @@
 """Several policies side by side: what is run, in which order, and told."""
 
 import json
+import os
 import re
 import signal
 
@@ -255,6 +256,7 @@ def test_interrupt_tells_what_was_measured(start, machine, tmp_path):
     (["--policies", ""], "single commas"),
     (["--policies", ","], "single commas"),
     (["--policies", "device,"], "single commas"),
+    (["--policies", os.fsdecode(b"device,./\xff.json")], "must be UTF-8"),
     (["--policies", "device,fast"], "\"fast\""),
     (["--policies", "device,strict:fast"], "\"strict:fast\""),
     (["--policies", "device,iommu,device"], "device: is there twice"),

@@ -23,6 +23,7 @@ static int add(struct comparison *c, const char *policy)
 {
 	struct compared *p = &c->of[c->nr];
 	struct opts o = *c->o;
+	json_t *name;
 	int r;
 
 	if (c->nr == COMPARE_POLICIES_MAX)
@@ -30,6 +31,11 @@ static int add(struct comparison *c, const char *policy)
 	if (!*policy)
 		return bad("--policies",
 			   "must be names, with single commas between them");
+	/* Events carry it. */
+	name = json_string(policy);
+	if (!name)
+		return bad("--policies", "must be UTF-8");
+	json_decref(name);
 	for (size_t i = 0; i < c->nr; i++)
 		if (!strcmp(c->of[i].policy, policy)) {
 			output_complain("--policies: %s: is there twice",
