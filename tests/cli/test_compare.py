@@ -227,6 +227,17 @@ def test_lost_pages_are_told_with_their_writer(compare):
     assert "last written by nic0" in run.out
 
 
+def test_report_draws_the_runs(compare, tmp_path):
+    page = tmp_path / "page.html"
+    run = compare("device,stop-copy", "--report", page)
+    if run.code == 77:
+        pytest.skip(run.err)
+    assert run.code == 0, run.err
+    text = page.read_text()
+    assert '"event":"comparison"' in text
+    assert text.count('"event":"result"') == 4
+
+
 def test_interrupt_tells_what_was_measured(start, machine, tmp_path):
     profile = tmp_path / "empty.json"
     profile.write_text(json.dumps(EMPTY))

@@ -120,6 +120,19 @@ static int tell(struct comparison *c)
 	return r;
 }
 
+/* What it shows is told; what is drawn of it comes after that. */
+static int measure(struct comparison *c)
+{
+	int r, drawn;
+
+	if (c->out.report)
+		report_input(c->out.report, c->o->args[0]);
+	run_all(c);
+	r = tell(c);
+	drawn = report_close(c->out.report);
+	return r ? r : drawn;
+}
+
 static void release(struct comparison *c)
 {
 	for (size_t i = 0; i < c->nr; i++) {
@@ -148,12 +161,14 @@ int cmd_compare(const struct opts *o)
 		c->measured.fd = -1;
 		output_init(&c->out, o);
 		r = check(c, names);
+		if (!r && o->report)
+			r = report_open(&c->out.report, o->report, "--report");
 		if (!r)
 			r = compare_profile(c);
-		if (!r) {
-			run_all(c);
-			r = tell(c);
-		}
+		if (r)
+			report_drop(c->out.report);
+		else
+			r = measure(c);
 	}
 	if (c)
 		release(c);

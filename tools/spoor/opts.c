@@ -108,7 +108,7 @@ static const struct option_entry table[] = {
 	{ "backend", "iommufd|type1", "what kind of address space to use",
 	  VERB_CHECK | VERB_CHILD, TEXT, AT(backend) },
 	{ "report", "FILE.html", "write a page with plots in the end",
-	  VERB_MIGRATE, TEXT, AT(report) },
+	  VERB_MIGRATE | VERB_COMPARE, TEXT, AT(report) },
 	{ "output", "FILE.html", "the page to write", VERB_REPORT, TEXT,
 	  AT(output) },
 	{ "completion", NULL, "print a completion script for bash", VERB_HELP,

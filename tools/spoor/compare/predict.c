@@ -62,6 +62,7 @@ void compare_predict(struct comparison *c, struct compared *p)
 	o.profile = c->measured.fd >= 0 ? c->measured.path : c->o->profile;
 	r = session_open(&s, &o, p->mf);
 	s.out.tags = tags;
+	s.out.report = c->out.report;
 	if (!r)
 		r = side_spawn(&s.source, "source", "machine-plan", &o,
 			       o.args[0], p->mf, s.stamps_fd, 0);

@@ -12,6 +12,7 @@
 #include "tools/spoor/bench/bench.h"
 #include "tools/spoor/cmd.h"
 #include "tools/spoor/profile_file.h"
+#include "tools/spoor/report.h"
 #include "tools/spoor/session.h"
 
 #include "compare.h"
@@ -45,6 +46,10 @@ static int keep(struct comparison *c, const struct spoor_profile *p)
 	json_t *json = p ? profile_file_json(p) : NULL;
 	int r = json ? compare_file_make(&c->measured, json) : -EINVAL;
 
+	if (!r && c->out.report) {
+		report_input(c->out.report, p->machine);
+		report_profile(c->out.report, json);
+	}
 	json_decref(json);
 	if (r)
 		output_complain("profile: %s", strerror(-r));

@@ -134,6 +134,7 @@ void compare_run(struct comparison *c, struct compared *p,
 	r = session_open(&s, &o, p->mf);
 	s.unattended = true;
 	s.out.tags = tags;
+	s.out.report = c->out.report;
 	if (!r)
 		r = migrate_run(&s, NULL, &v);
 	if (!r) {
