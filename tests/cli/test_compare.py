@@ -125,6 +125,7 @@ TINY = {
                  "tracker": None, "work": {"rate": "4M/s", "set": "1M", "request": "4K"}}],
     "cpu": {"writers": [{"rate": "1M/s", "set": "1M"}]},
     "link": {"rate": "1G"},
+    "policy": {"objective": "total"},
     "run": {"before_ms": 100, "after_ms": 100},
 }
 
@@ -146,6 +147,8 @@ def test_profile_is_measured_first_and_auto_obeys_it(spoor, machine):
     plans = [e for e in run.of("plan") if e["policy"] == "auto"]
     planned, = [e for e in plans if "repetition" not in e]
     assert "predicted" in planned
+    # Sent once is sent soonest; by rule it would be suspended early.
+    assert planned["stop_copy"] is True
     ran = [e for e in plans if "repetition" in e]
     assert len(ran) == 2
     for e in ran:
