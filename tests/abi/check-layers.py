@@ -27,7 +27,7 @@ ALLOWED = {
     "softvfio": r"softvfio/|models/|base/(uapi_\w+|cleanup)\.h",
     "tools": r"spoor/|softvfio/(softvfio|config|config_write)\.h|"
              r"models/(model|model_faults|\w+_regs)\.h|src/base/uapi_vfio\.h|"
-             r"check/check\.h|tools/",
+             r"(check/check|compare/compare)\.h|tools/",
     "examples": r"spoor/|base/uapi_|models/\w+_regs\.h",
 }
 OURS = re.compile(r"^(spoor|softvfio|models|tools|rig|" + "|".join(ROW) + r")/")
