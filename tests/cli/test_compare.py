@@ -251,7 +251,7 @@ def test_interrupt_tells_what_was_measured(start, machine, tmp_path):
         e = json.loads(line)
         if e["event"] == "result":
             seen.append((e["policy"], e["repetition"]))
-        if seen and seen[-1] == ("device", 2):
+        if seen and seen[-1] == ("device", 1):
             break
     p.send_signal(signal.SIGINT)
     out, err = p.communicate(timeout=60)
@@ -260,8 +260,10 @@ def test_interrupt_tells_what_was_measured(start, machine, tmp_path):
     assert last["event"] == "comparison"
     assert not last["ok"] and last["error"] == "interrupted"
     device, stop = last["runs"]
-    assert device["repetitions"] == 2 and device["verified"]
-    assert stop["repetitions"] in (1, 2) and stop["total_ms"] > 0
+    assert device["repetitions"] >= 1 and device["verified"]
+    # One is a median too.
+    spread_holds(device, "total_ms")
+    assert stop["repetitions"] == 0 or stop["total_ms"] > 0
     assert list(start.scratch.iterdir()) == []
 
 

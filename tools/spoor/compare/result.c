@@ -62,9 +62,10 @@ static void put_figure(json_t *to, json_t *spread, const json_t *objects,
 	free(v);
 }
 
-static void put_spread(json_t *to, json_t *spread, size_t nr)
+/* Where several were asked for, also if it was cut short after one. */
+static void put_spread(json_t *to, json_t *spread, bool several)
 {
-	if (nr > 1)
+	if (several)
 		json_object_set(to, "spread", spread);
 	json_decref(spread);
 }
@@ -84,7 +85,8 @@ static json_t *find(const json_t *list, const char *name)
 	return NULL;
 }
 
-static json_t *device_json(const struct compared *p, const char *name)
+static json_t *device_json(const struct compared *p, const char *name,
+			   bool several)
 {
 	static const char *const kept[] = { "tracker", "page_size", "suspend" };
 	json_t *d = json_pack("{s:s}", "name", name), *found = json_array();
@@ -103,7 +105,7 @@ static json_t *device_json(const struct compared *p, const char *name)
 			json_object_set(d, kept[i],
 					json_object_get(one, kept[i]));
 	put_figure(d, spread, found, "service_gap_ms");
-	put_spread(d, spread, json_array_size(p->timed));
+	put_spread(d, spread, several);
 	one = find(json_object_get(p->predicted, "devices"), name);
 	one = json_object_get(one, "predicted_service_gap_ms");
 	if (one)
@@ -151,7 +153,7 @@ static bool converged(const struct compared *p)
 	return true;
 }
 
-static void put_runs(json_t *to, const struct compared *p)
+static void put_runs(json_t *to, const struct compared *p, bool several)
 {
 	json_t *devices = json_array(), *spread = json_object();
 
@@ -160,15 +162,16 @@ static void put_runs(json_t *to, const struct compared *p)
 		json_object_set_new(to, "too_fast", json_string(p->too_fast));
 	for (size_t i = 0; i < NR_FIGURES; i++)
 		put_figure(to, spread, p->timed, figures[i]);
-	put_spread(to, spread, json_array_size(p->timed));
+	put_spread(to, spread, several);
 	put_predictions(to, p);
 	for (size_t i = 0; i < p->mf->nr_devices; i++)
-		json_array_append_new(devices,
-				      device_json(p, p->mf->devices[i].name));
+		json_array_append_new(
+			devices,
+			device_json(p, p->mf->devices[i].name, several));
 	json_object_set_new(to, "devices", devices);
 }
 
-static json_t *policy_json(const struct compared *p)
+static json_t *policy_json(const struct compared *p, bool several)
 {
 	json_t *to = json_pack("{s:s}", "policy", p->policy);
 	const size_t nr = json_array_size(p->timed);
@@ -186,7 +189,7 @@ static json_t *policy_json(const struct compared *p)
 	if (json_array_size(p->notes))
 		json_object_set(to, "notes", p->notes);
 	if (nr)
-		put_runs(to, p);
+		put_runs(to, p, several);
 	return to;
 }
 
@@ -196,7 +199,8 @@ json_t *compare_json(const struct comparison *c, int exit_code)
 	size_t nr_failed = 0;
 
 	for (size_t i = 0; i < c->nr; i++) {
-		json_array_append_new(runs, policy_json(&c->of[i]));
+		json_array_append_new(runs,
+				      policy_json(&c->of[i], c->o->repeat > 1));
 		nr_failed += c->of[i].failed;
 	}
 	r = json_pack("{s:s, s:b, s:i}", "event", "comparison", "ok",
