@@ -48,10 +48,14 @@ def analysis():
 def seen(command, path):
     """What the compiler sees of PATH, comments and macros too; None: nothing."""
     argv = shlex.split(command["command"])
-    argv = argv[:argv.index("-MD")] + ["-E", "-C", "-dD", "-o", "-", path]
+    argv = argv[:argv.index("-MD")]
+    options = [word for word in argv if word.startswith("-")]
+    # Relative: the same in every checkout.
+    argv += ["-E", "-C", "-dD", "-fno-working-directory", "-o", "-",
+             os.path.relpath(path, command["directory"])]
     p = subprocess.run(argv, cwd=command["directory"], capture_output=True,
                        check=False)
-    return None if p.returncode else command["command"].encode() + p.stdout
+    return None if p.returncode else repr(options).encode() + p.stdout
 
 
 def tidy(build, path, command, cache, how):
