@@ -170,8 +170,9 @@ int model_log_start(struct model *m, const struct model_range *ranges,
 		    size_t nr, uint64_t page_size, uint64_t *ret_page_size);
 /*
  * Read and clear: calls @set for each dirty granule of the tracker that lies
- * in or touches the range (bytes; may reach beyond it).  -EINVAL: not started
- * or not tracked; -EBUSY: only while quiet; -EIO: it fails, for good.
+ * in or touches the range (bytes; may reach beyond it); none where nothing is
+ * tracked.  -EINVAL: not started; -EBUSY: only while quiet; -EIO: it fails, for
+ * good.
  */
 int model_log_report(struct model *m, uint64_t iova, uint64_t len,
 		     int (*set)(void *ctx, uint64_t iova, uint64_t len),
