@@ -231,3 +231,18 @@ void output_note(struct output *out, const char *level, const char *fmt, ...)
 		output_event(out, note);
 	json_decref(note);
 }
+
+json_t *output_named(const json_t *list, const char *name)
+{
+	size_t i;
+	json_t *d;
+
+	json_array_foreach((json_t *)list, i, d)
+	{
+		const char *n = json_string_value(json_object_get(d, "name"));
+
+		if (n && !strcmp(n, name))
+			return d;
+	}
+	return NULL;
+}

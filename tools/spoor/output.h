@@ -45,6 +45,9 @@ int output_end(int exit_code, bool output);
 /* Before anything else is written to the terminal. */
 void output_clear_bar(struct output *out);
 
+/* The object of a list whose "name" it is; borrowed, NULL: none. */
+json_t *output_named(const json_t *list, const char *name);
+
 /* output_text.c: an event or result for people. */
 void output_text_event(struct output *out, const char *name,
 		       const json_t *event);

@@ -159,21 +159,6 @@ void verdict_of(const struct session *s, struct verdict *v)
 	add_destination(s, v);
 }
 
-static const json_t *find(const json_t *list, const char *name)
-{
-	size_t i;
-	json_t *d;
-
-	json_array_foreach((json_t *)list, i, d)
-	{
-		const char *n = json_string_value(json_object_get(d, "name"));
-
-		if (n && !strcmp(n, name))
-			return d;
-	}
-	return NULL;
-}
-
 /* Only where both ends of a service's silence were seen by one clock. */
 static void add_gap(const struct session *s, size_t i, json_t *d)
 {
@@ -218,8 +203,10 @@ static json_t *device_json(const struct session *s, const struct verdict *v,
 			   size_t i)
 {
 	const char *name = s->mf->devices[i].name;
-	const json_t *line = find(json_object_get(s->plan, "devices"), name);
-	const json_t *figures = find(json_object_get(v->base, "devices"), name);
+	const json_t *line =
+		output_named(json_object_get(s->plan, "devices"), name);
+	const json_t *figures =
+		output_named(json_object_get(v->base, "devices"), name);
 	json_t *d = line ? json_deep_copy(line) : json_object();
 
 	if (!d)

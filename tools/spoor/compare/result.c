@@ -70,21 +70,6 @@ static void put_spread(json_t *to, json_t *spread, bool several)
 	json_decref(spread);
 }
 
-static json_t *find(const json_t *list, const char *name)
-{
-	size_t i;
-	json_t *d;
-
-	json_array_foreach((json_t *)list, i, d)
-	{
-		const char *n = json_string_value(json_object_get(d, "name"));
-
-		if (n && !strcmp(n, name))
-			return d;
-	}
-	return NULL;
-}
-
 static json_t *device_json(const struct compared *p, const char *name,
 			   bool several)
 {
@@ -95,7 +80,7 @@ static json_t *device_json(const struct compared *p, const char *name,
 
 	json_array_foreach(p->timed, i, r)
 	{
-		one = find(json_object_get(r, "devices"), name);
+		one = output_named(json_object_get(r, "devices"), name);
 		if (one)
 			json_array_append(found, one);
 	}
@@ -106,7 +91,7 @@ static json_t *device_json(const struct compared *p, const char *name,
 					json_object_get(one, kept[i]));
 	put_figure(d, spread, found, "service_gap_ms");
 	put_spread(d, spread, several);
-	one = find(json_object_get(p->predicted, "devices"), name);
+	one = output_named(json_object_get(p->predicted, "devices"), name);
 	one = json_object_get(one, "predicted_service_gap_ms");
 	if (one)
 		json_object_set(d, "predicted_service_gap_ms", one);
