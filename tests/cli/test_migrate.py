@@ -93,7 +93,9 @@ def test_softvfio_goes_behind_what_is_preloaded_already(start, machine,
 
 
 def test_local_migration_is_verified(spoor, machine):
-    run = spoor("migrate", "--json", machine(base=CPU))
+    # Without a link it may be over before a busy host lets the CPU write.
+    link = {"rate": "400M", "latency_us": 100}
+    run = spoor("migrate", "--json", machine(base={**CPU, "link": link}))
     assert run.code == 0, run.err
     r = run.result()
     assert r["ok"] and r["verified"] and r["converged"]
