@@ -126,8 +126,10 @@ spoor_predict(struct spoor_prediction *ret, const struct spoor_plan *plan,
  * be predicted, and betters one device after the other until none improves.
  *
  * What is within a hundredth, or a tenth of a millisecond, of the best counts
- * as equal: the simplest of equals is chosen (own tracker, finest page,
- * suspended together).
+ * as equal.  Of equals those with the least total time (the least downtime,
+ * where total time is the objective) are left, give or take a twentieth, and
+ * of them the simplest is chosen (own tracker, finest page, suspended
+ * together).
  *
  * Return: 0, or
  *   -EPERM   blockers: @ret says which, @ret_pred is untouched

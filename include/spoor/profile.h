@@ -40,6 +40,9 @@ struct spoor_dirty_point {
 	uint64_t interval_ns;
 	struct spoor_figure bytes;
 	struct spoor_figure runs; /* pieces they lie in, clean pages between */
+	/* Of them, in pages of zeroes, which are not sent: pinned and never
+	 * written, or beside what was, in a large page. */
+	struct spoor_figure zero_share;
 };
 
 /* A tracker at one of its page sizes. */
@@ -77,6 +80,12 @@ struct spoor_profile_device {
 	struct spoor_figure period_ns; /* between its clients' successes */
 };
 
+/* So much of memory is zero so long after a migration would have begun. */
+struct spoor_zero_point {
+	uint64_t after_ns;
+	struct spoor_figure share;
+};
+
 struct spoor_profile {
 	char host[64], kernel[96], cpu[96];
 	char machine[128]; /* the machine file's name */
@@ -84,6 +93,9 @@ struct spoor_profile {
 	uint64_t taken_s; /* seconds since 1970, UTC */
 	uint64_t memory_bytes;
 	struct spoor_figure zero_share; /* of its pages: they are not sent */
+	/* Of a machine that has only begun; none: it stays as it is. */
+	struct spoor_zero_point *zero_later; /* rising times */
+	size_t nr_zero_later;
 	/* The bulk copy, memory to memory with no link: of what is not zero. */
 	struct spoor_figure send_bytes_per_s;
 	struct spoor_figure zero_bytes_per_s; /* and of what is */

@@ -172,11 +172,6 @@ int spoor_source_round(struct spoor_source *s, bool stopped)
 	return 0;
 }
 
-/* Bytes that are sent while it is stopped, estimated. */
-struct remains {
-	uint64_t memory, state;
-};
-
 /* What the devices still have to send once they are stopped. */
 static uint64_t state_left(struct spoor_source *s)
 {
@@ -197,12 +192,12 @@ static uint64_t state_left(struct spoor_source *s)
 
 /* On to the stop all the same, or not at all if that was asked. */
 static int give_in(struct spoor_source *s, uint64_t downtime_ns,
-		   const struct remains *left)
+		   const struct spoor_remains *left)
 {
 	struct spoor_run *run = s->run;
 	const unsigned long long target = run->opts.downtime_ns / 1000000u;
 	/* Of what is left, is most of it memory? */
-	const bool memory = left->memory >= left->state;
+	const bool memory = left->dirty + left->certain >= left->state;
 	const char *who = memory ? spoor_tracking_busiest(s->tracking)
 				 : "the devices' state";
 	const char *how = memory ? "is too fast" : "is too large";
@@ -223,7 +218,7 @@ static int rounds(struct spoor_source *s)
 	struct spoor_run *run = s->run;
 
 	for (;;) {
-		struct remains r;
+		struct spoor_remains r;
 		int err = send_precopy_data(s);
 
 		if (!err)
@@ -231,11 +226,11 @@ static int rounds(struct spoor_source *s)
 		if (err)
 			return err;
 		/* Who must not miss the target reckons with the worst. */
-		r.memory = spoor_tracking_dirty_bytes(s->tracking) +
-			   spoor_tracking_certain_bytes(
-				   s->tracking, run->opts.strict_downtime);
+		r.dirty = spoor_tracking_dirty_bytes(s->tracking);
+		r.certain = spoor_tracking_certain_bytes(
+			s->tracking, run->opts.strict_downtime);
 		r.state = state_left(s);
-		switch (spoor_converge_ask(&s->converge, r.memory + r.state,
+		switch (spoor_converge_ask(&s->converge, &r,
 					   s->tracking->read_ns,
 					   run->result->rounds)) {
 		case SPOOR_CONVERGE_STOP:
@@ -259,7 +254,8 @@ int spoor_precopy(struct spoor_source *s)
 	int err = 0;
 
 	spoor_converge_init(&s->converge, s->run->opts.downtime_ns,
-			    s->run->opts.max_rounds);
+			    s->run->opts.max_rounds,
+			    s->run->opts.strict_downtime);
 	/* The bulk copy: everything counts dirty once. */
 	(void)spoor_bitmap_set_mark(s->sending, &low);
 	(void)spoor_bitmap_set_mark(s->sending, &top);

@@ -8,6 +8,7 @@
 #ifndef SPOOR_PLAN_CONVERGE_H
 #define SPOOR_PLAN_CONVERGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What run options and targets of 0 mean. */
@@ -20,18 +21,33 @@ enum spoor_converge_verdict {
 	SPOOR_CONVERGE_GIVE_IN, /* it will not: stop all the same */
 };
 
+/* Bytes that are to be sent once it is stopped. */
+struct spoor_remains {
+	uint64_t dirty; /* reported, or marked */
+	uint64_t
+		certain; /* counts dirty at the stop, whatever is sent before */
+	uint64_t state; /* of devices */
+};
+
 struct spoor_converge {
 	uint64_t downtime_ns; /* the target */
 	unsigned int max_rounds;
+	bool cautious; /* nothing is hoped to be zero */
 	double bytes_per_ns; /* of the last round that tells; 0: none yet */
-	uint64_t before; /* bytes left when last asked */
+	/*
+	 * What of memory had to be sent, being not zero: of the first round,
+	 * which is of everything, and of the last that tells.  Pages that stay
+	 * pinned are reported round after round, written or not.
+	 */
+	double bulk_share, share;
+	uint64_t before; /* bytes left when last asked, zeroes and all */
 	unsigned int stuck; /* times in a row that it did not shrink */
 	uint64_t expected_ns; /* what stopping costs, as last asked */
 };
 
 /* Nothing sent yet. */
 void spoor_converge_init(struct spoor_converge *c, uint64_t downtime_ns,
-			 unsigned int max_rounds);
+			 unsigned int max_rounds, bool cautious);
 /*
  * A round of @pages pages of 4 KiB took @ns and put @wire bytes on the link.
  * Zeroes cost reading but no sending: a round of them tells how fast memory is
@@ -40,11 +56,12 @@ void spoor_converge_init(struct spoor_converge *c, uint64_t downtime_ns,
 void spoor_converge_learn(struct spoor_converge *c, uint64_t wire,
 			  uint64_t pages, uint64_t ns);
 /*
- * @left bytes are to be sent once it is stopped, the last read of all trackers
- * takes @read_ns, @rounds have been sent.
+ * @left is to be sent once it is stopped, the last read of all trackers takes
+ * @read_ns, @rounds have been sent.
  */
 enum spoor_converge_verdict spoor_converge_ask(struct spoor_converge *c,
-					       uint64_t left, uint64_t read_ns,
+					       const struct spoor_remains *left,
+					       uint64_t read_ns,
 					       unsigned int rounds);
 
 #endif /* SPOOR_PLAN_CONVERGE_H */

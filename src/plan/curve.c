@@ -81,6 +81,28 @@ static double on_curve(const struct curve *c, double at)
 	return beyond(before, here, at);
 }
 
+double spoor_curve_zero(const struct spoor_dirty_point *points, size_t nr,
+			double interval_ns)
+{
+	struct place before = { 0 }, here = { 0 };
+
+	for (size_t i = 0; i < nr; i++) {
+		const struct spoor_figure *f = &points[i].zero_share;
+
+		if (f->origin == SPOOR_UNMEASURED)
+			continue;
+		before = here;
+		here = (struct place){ .at = (double)points[i].interval_ns,
+				       .bytes = f->median };
+		/* Nothing is known of less than the first. */
+		if (before.at <= 0)
+			before = (struct place){ 0, here.bytes };
+		if (interval_ns <= here.at)
+			return line_through(before, here, interval_ns);
+	}
+	return here.bytes;
+}
+
 double spoor_curve_bytes(const struct spoor_dirty_point *points, size_t nr,
 			 double reach, double interval_ns, bool stands)
 {

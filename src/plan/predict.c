@@ -145,21 +145,25 @@ static void name_slowest(struct spoor_sim *sim, double memory, double state)
 static int rounds(struct spoor_sim *sim)
 {
 	for (;;) {
-		double memory, state;
+		double dirty, certain, state;
+		struct spoor_remains left;
 		int err;
 
 		spoor_sim_collect(sim, false);
-		memory = spoor_sim_written(sim) + sim->marked +
-			 reach(sim, all_dirty);
+		dirty = spoor_sim_written(sim) + sim->marked;
+		certain = reach(sim, all_dirty);
 		state = state_left(sim);
-		switch (spoor_converge_ask(
-			&sim->converge, spoor_whole(memory + state),
-			spoor_whole(sim->read_ns), sim->out->rounds)) {
+		left = (struct spoor_remains){ .dirty = spoor_whole(dirty),
+					       .certain = spoor_whole(certain),
+					       .state = spoor_whole(state) };
+		switch (spoor_converge_ask(&sim->converge, &left,
+					   spoor_whole(sim->read_ns),
+					   sim->out->rounds)) {
 		case SPOOR_CONVERGE_STOP:
 			sim->out->converges = true;
 			return 0;
 		case SPOOR_CONVERGE_GIVE_IN:
-			name_slowest(sim, memory, state);
+			name_slowest(sim, dirty + certain, state);
 			return 0;
 		case SPOOR_CONVERGE_ROUND:
 			break;
@@ -202,8 +206,10 @@ static int precopy(struct spoor_sim *sim)
 {
 	int err;
 
-	/* HELLO, WELCOME */
+	/* HELLO; the destination's devices leave RUNNING; WELCOME */
 	spoor_spend(sim, 2 * sim->latency);
+	for (size_t i = 0; i < sim->plan->nr_lines; i++)
+		spoor_spend(sim, DEVICE_FIGURE(sim, i, stop_ns, NULL));
 	sim->marked = sim->memory;
 	if (sim->plan->stop_copy) {
 		sim->out->converges = true;
@@ -338,13 +344,13 @@ static int stopcopy(struct spoor_sim *sim)
 static int set_up(struct spoor_sim *sim, const struct spoor_link_fact *link)
 {
 	const struct spoor_profile *p = sim->profile;
-	double zero;
 
 	sim->memory = (double)sim->input->memory_bytes;
 	sim->scale =
 		p->memory_bytes ? sim->memory / (double)p->memory_bytes : 1;
-	zero = spoor_figure_use(sim, &p->zero_share, "", NULL);
-	sim->data_part = 1 - spoor_least(zero, 1);
+	(void)spoor_figure_use(sim, &p->zero_share, "", NULL);
+	for (size_t i = 0; i < p->nr_zero_later; i++)
+		(void)spoor_figure_use(sim, &p->zero_later[i].share, "", NULL);
 	sim->link = (double)link->bytes_per_s / 1e9;
 	sim->latency = (double)link->latency_ns;
 	sim->send = spoor_figure_use(sim, &p->send_bytes_per_s, "",
@@ -414,7 +420,8 @@ int spoor_predict(struct spoor_prediction *ret, const struct spoor_plan *plan,
 			    target->downtime_ns ? target->downtime_ns
 						: SPOOR_DEFAULT_DOWNTIME_NS,
 			    target->max_rounds ? target->max_rounds
-					       : SPOOR_DEFAULT_ROUNDS);
+					       : SPOOR_DEFAULT_ROUNDS,
+			    false);
 	err = set_up(&sim, link);
 	if (!err)
 		err = name_trackers(&sim);

@@ -36,7 +36,7 @@ struct spoor_sim_tracker {
 	 * Reported and not sent yet.  A page that is reported twice is sent
 	 * once: so it is what one read since then would have reported.
 	 */
-	double since, unsent, unsent_runs;
+	double since, unsent, unsent_runs, unsent_zero;
 };
 
 struct spoor_sim {
@@ -55,7 +55,6 @@ struct spoor_sim {
 
 	double memory;
 	double scale; /* this memory to the profile's */
-	double data_part; /* of memory: not zero */
 	double link, send, resend, zero; /* bytes a ns; 0: no limit */
 	double run_ns; /* a run of pages */
 	double latency;
@@ -75,6 +74,9 @@ double spoor_curve_bytes(const struct spoor_dirty_point *points, size_t nr,
 /* The pieces that it lies in; negative: nobody counted them. */
 double spoor_curve_runs(const struct spoor_dirty_point *points, size_t nr,
 			double interval_ns, bool stands);
+/* Of those bytes, the part in pages of zeroes; of nobody's figure, none. */
+double spoor_curve_zero(const struct spoor_dirty_point *points, size_t nr,
+			double interval_ns);
 
 /*
  * A figure's value, 0 if it is not there.  With @what, of @of, it is named as
@@ -106,6 +108,8 @@ double spoor_sim_cost(struct spoor_sim *sim, const struct spoor_sim_tracker *t,
 		      const struct spoor_figure *f, const char *what);
 /* Bytes that were written, and do not count dirty anyway. */
 double spoor_sim_written(const struct spoor_sim *sim);
+/* The part of memory that is not zero, so long after the beginning. */
+double spoor_sim_data(const struct spoor_sim *sim, double after_ns);
 /* The thread that sends waits for the link only if that is the slower. */
 double spoor_sim_send_ns(const struct spoor_sim *sim, double wire,
 			 double own_ns);

@@ -5,7 +5,7 @@
  *
  * What is dirty is the sum of what trackers report, at most all of memory.
  * What counts dirty without being read (all that a device reaches) holds zero
- * pages as the rest of memory does; what was written holds none.
+ * pages as the rest of memory does; of what was reported the profile tells.
  *
  * Pure; any thread.
  */
@@ -33,6 +33,56 @@ double spoor_sim_written(const struct spoor_sim *sim)
 	if (sim->memory <= 0)
 		return 0;
 	return spoor_least(sum, sim->memory) * (1 - sim->marked / sim->memory);
+}
+
+/* The part of it that is zero. */
+static double written_zero(const struct spoor_sim *sim)
+{
+	double sum = 0, zero = 0;
+
+	for (size_t k = 0; k < sim->nr_trackers; k++) {
+		sum += sim->trackers[k].unsent;
+		zero += sim->trackers[k].unsent_zero;
+	}
+	return sum > 0 ? spoor_least(zero / sum, 1) : 0;
+}
+
+double spoor_sim_data(const struct spoor_sim *sim, double after_ns)
+{
+	const struct spoor_profile *p = sim->profile;
+	double at = 0, zero = p->zero_share.median;
+
+	for (size_t i = 0; i < p->nr_zero_later; i++) {
+		const struct spoor_zero_point *next = &p->zero_later[i];
+		const double then = (double)next->after_ns;
+
+		if (after_ns <= then) {
+			zero += (next->share.median - zero) * (after_ns - at) /
+				(then - at);
+			break;
+		}
+		at = then;
+		zero = next->share.median;
+	}
+	return 1 - spoor_least(spoor_most(zero, 0), 1);
+}
+
+/* Of what is to be sent: what goes on the link, and what reading it costs. */
+struct load {
+	double wire, own_ns;
+};
+
+static struct load load_of(const struct spoor_sim *sim, double apart,
+			   double after_ns)
+{
+	const double data = spoor_sim_data(sim, after_ns);
+	const double zero =
+		apart * written_zero(sim) + sim->marked * (1 - data);
+
+	return (struct load){
+		.wire = spoor_most(apart + sim->marked - zero, 0),
+		.own_ns = sim->zero > 0 ? zero / sim->zero : 0,
+	};
 }
 
 static int log_round(struct spoor_sim *sim, double ns, double wire)
@@ -79,13 +129,16 @@ int spoor_sim_send(struct spoor_sim *sim)
 {
 	const double apart = spoor_sim_written(sim),
 		     pages = apart + sim->marked;
-	const double wire = apart + sim->marked * sim->data_part;
-	double own = 0, ns = 0;
+	struct load load = load_of(sim, apart, sim->now);
+	double wire, own, ns = 0;
 	int err;
 
-	if (sim->zero > 0)
-		own += sim->marked * (1 - sim->data_part) / sim->zero;
-
+	/* Memory fills while it is sent: as it is halfway. */
+	load = load_of(
+		sim, apart,
+		sim->now + spoor_sim_send_ns(sim, load.wire, load.own_ns) / 2);
+	wire = load.wire;
+	own = load.own_ns;
 	/* Taken and walked before anything is sent. */
 	for (size_t k = 0; sim->out->rounds && k < sim->nr_trackers; k++) {
 		const struct spoor_sim_tracker *t = &sim->trackers[k];
@@ -108,7 +161,8 @@ int spoor_sim_send(struct spoor_sim *sim)
 	sim->bytes += wire;
 	sim->marked = 0;
 	for (size_t k = 0; k < sim->nr_trackers; k++)
-		sim->trackers[k].unsent = sim->trackers[k].unsent_runs = 0;
+		sim->trackers[k].unsent = sim->trackers[k].unsent_runs =
+			sim->trackers[k].unsent_zero = 0;
 	spoor_converge_learn(&sim->converge, spoor_whole(wire),
 			     spoor_whole(pages / PAGE), spoor_whole(ns));
 	return 0;
@@ -131,6 +185,17 @@ static double runs_of(const struct spoor_sim_tracker *t, double interval,
 				 t->kind == SPOOR_TRACKER_PINNED);
 
 	return runs < 0 ? pages * (1 - dense) : spoor_least(runs, pages);
+}
+
+static double zero_of(struct spoor_sim *sim, const struct spoor_sim_tracker *t,
+		      double interval)
+{
+	for (size_t i = 0; i < t->page->nr_dirty; i++)
+		(void)spoor_figure_use(sim, &t->page->dirty[i].zero_share,
+				       t->name, NULL);
+	return spoor_least(
+		spoor_curve_zero(t->page->dirty, t->page->nr_dirty, interval),
+		1);
 }
 
 static double read_cost(struct spoor_sim *sim,
@@ -172,6 +237,7 @@ static void read_tracker(struct spoor_sim *sim, size_t k, bool stopped)
 	all = spoor_most(until - t->since, 0);
 	t->unsent = spoor_most(bytes_of(t, all), t->unsent);
 	t->unsent_runs = runs_of(t, all, t->unsent);
+	t->unsent_zero = t->unsent * zero_of(sim, t, all);
 	ns = t->last_ns = read_cost(sim, t);
 	t->read_at = sim->now;
 	sim->read_ns += ns;

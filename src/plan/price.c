@@ -94,6 +94,9 @@ void spoor_price_of(struct spoor_price *ret, const struct spoor_search *search,
 	ret->miss = past((double)pred->downtime_ns, target->limit_downtime_ns) +
 		    past((double)pred->total_ns, target->limit_total_ns) +
 		    past(gap, target->limit_gap_ns);
+	ret->second = (double)(target->objective == SPOOR_LEAST_TOTAL
+				       ? pred->downtime_ns
+				       : pred->total_ns);
 	switch (target->objective) {
 	case SPOOR_LEAST_DOWNTIME:
 		ret->value = downtime(search, plan, pred);
@@ -118,6 +121,15 @@ double spoor_price_tolerance(const struct spoor_search *search, double value)
 	if (search->target->objective == SPOOR_LEAST_BYTES)
 		return value * TIE_PART;
 	return most(value * TIE_PART, TIE_NS);
+}
+
+/* Sixteen to the octave: what is a class above is some 5 % more. */
+unsigned long spoor_price_class(double second)
+{
+	const uint64_t v = second < 0x1p62 ? (uint64_t)second : 1ull << 62;
+	const unsigned int octave = v < 16 ? 4 : 63 - __builtin_clzll(v);
+
+	return v < 16 ? v : octave * 16ul + ((v >> (octave - 4)) & 15);
 }
 
 void spoor_price_name(char *buf, size_t len, const struct spoor_plan_line *line)

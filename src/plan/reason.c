@@ -43,6 +43,14 @@ static void say(const struct spoor_room *r, const struct spoor_price *best,
 			buf + used, len - used,
 			"; %s would go past what was asked for by %.1f ms more",
 			name, late / 1e6);
+	else if (more <= tie && spoor_price_class(rival->price.second) >
+					spoor_price_class(best->second))
+		snprintf(buf + used, len - used,
+			 "; %s would cost the same, and %.1f ms of %s", name,
+			 (rival->price.second - best->second) / 1e6,
+			 r->s.target->objective == SPOOR_LEAST_TOTAL
+				 ? "downtime"
+				 : "total time");
 	else if (more <= tie)
 		snprintf(buf + used, len - used, "; %s would cost the same",
 			 name);

@@ -28,7 +28,7 @@ struct descent {
 	struct spoor_pick at; /* how far it is */
 	struct spoor_pick trial; /* a step from there */
 	struct spoor_pick seen; /* the best so far */
-	struct spoor_price least; /* what may not be exceeded to simplify */
+	struct spoor_price least; /* what may not be exceeded to refine */
 	bool changed;
 };
 
@@ -83,8 +83,14 @@ static bool equal(const struct spoor_search *s, const struct spoor_price *a,
 	       a->value <= best->value + spoor_price_tolerance(s, best->value);
 }
 
-static bool simpler(const struct spoor_price *a, const struct spoor_price *b)
+/* Which of equals. */
+static bool nicer(const struct spoor_price *a, const struct spoor_price *b)
 {
+	const unsigned long x = spoor_price_class(a->second),
+			    y = spoor_price_class(b->second);
+
+	if (x != y)
+		return x < y;
 	return a->rank < b->rank ||
 	       (a->rank == b->rank && spoor_price_better(a, b));
 }
@@ -142,7 +148,7 @@ static int exact(struct spoor_room *r, struct spoor_pick *best,
 	}
 	for (size_t n = 0; n < nr; n++) {
 		if (!equal(&r->s, &prices[n], &least) ||
-		    (found && !simpler(&prices[n], &best->price)))
+		    (found && !nicer(&prices[n], &best->price)))
 			continue;
 		nth(r, best, n);
 		best->price = prices[n];
@@ -152,10 +158,10 @@ static int exact(struct spoor_room *r, struct spoor_pick *best,
 }
 
 /*
- * Take @trial if it leads on, or, to simplify, if it is as good as @least and
- * simpler.  The best of all that were seen is kept beside.
+ * Take @trial if it leads on, or, to refine, if it is as good as @least and
+ * nicer.  The best of all that were seen is kept beside.
  */
-static int consider(struct spoor_room *r, struct descent *d, bool simplify)
+static int consider(struct spoor_room *r, struct descent *d, bool refine)
 {
 	int err = spoor_pick_price(r, &d->trial);
 
@@ -163,16 +169,16 @@ static int consider(struct spoor_room *r, struct descent *d, bool simplify)
 		return err;
 	if (spoor_price_better(&d->trial.price, &d->seen.price))
 		spoor_pick_copy(r, &d->seen, &d->trial);
-	if (simplify ? !equal(&r->s, &d->trial.price, &d->least) ||
-			       !simpler(&d->trial.price, &d->at.price)
-		     : d->trial.price.guide >= d->at.price.guide)
+	if (refine ? !equal(&r->s, &d->trial.price, &d->least) ||
+			     !nicer(&d->trial.price, &d->at.price)
+		   : d->trial.price.guide >= d->at.price.guide)
 		return 0;
 	spoor_pick_copy(r, &d->at, &d->trial);
 	d->changed = true;
 	return 0;
 }
 
-static int sweep_devices(struct spoor_room *r, struct descent *d, bool simplify)
+static int sweep_devices(struct spoor_room *r, struct descent *d, bool refine)
 {
 	int err = 0;
 
@@ -182,7 +188,7 @@ static int sweep_devices(struct spoor_room *r, struct descent *d, bool simplify)
 			if (d->trial.chosen[i] == c)
 				continue;
 			d->trial.chosen[i] = c;
-			err = consider(r, d, simplify);
+			err = consider(r, d, refine);
 		}
 	}
 	return err;
@@ -211,7 +217,7 @@ static void follow(const struct spoor_room *r, struct spoor_pick *p, size_t i,
 	}
 }
 
-static int sweep_spaces(struct spoor_room *r, struct descent *d, bool simplify)
+static int sweep_spaces(struct spoor_room *r, struct descent *d, bool refine)
 {
 	int err = 0;
 
@@ -222,17 +228,17 @@ static int sweep_spaces(struct spoor_room *r, struct descent *d, bool simplify)
 			if (!memcmp(d->trial.chosen, d->at.chosen,
 				    r->nr * sizeof(*d->at.chosen)))
 				continue;
-			err = consider(r, d, simplify);
+			err = consider(r, d, refine);
 		}
 	}
 	return err;
 }
 
-static int sweep(struct spoor_room *r, struct descent *d, bool simplify)
+static int sweep(struct spoor_room *r, struct descent *d, bool refine)
 {
-	int err = sweep_spaces(r, d, simplify);
+	int err = sweep_spaces(r, d, refine);
 
-	return err ? err : sweep_devices(r, d, simplify);
+	return err ? err : sweep_devices(r, d, refine);
 }
 
 /* Begin with the plan by rule, where it can be predicted. */
@@ -261,7 +267,7 @@ static int lead_on(struct spoor_room *r, struct descent *d)
 	return err;
 }
 
-/* What is simpler may have better neighbours: then on from there. */
+/* What is nicer may have better neighbours: then on from there. */
 static int descend(struct spoor_room *r, const struct spoor_plan *rule,
 		   struct spoor_pick *best, struct descent *d)
 {

@@ -36,6 +36,7 @@ struct spoor_search {
 struct spoor_price {
 	double miss; /* ns past the limits, all together */
 	double value; /* ns or bytes, by the objective */
+	double second; /* ns: of equals, the total time, or else the downtime */
 	unsigned long rank;
 	/*
 	 * The way there: of the worst of several gaps, no single device betters
@@ -70,6 +71,8 @@ double spoor_price_tolerance(const struct spoor_search *search, double value);
 /* "device tracker at 16K" */
 void spoor_price_name(char *buf, size_t len,
 		      const struct spoor_plan_line *line);
+/* Of equals by value, the lesser is the better; equal too if it is near. */
+unsigned long spoor_price_class(double second);
 /* "12.3 ms of downtime" */
 void spoor_price_text(char *buf, size_t len, const struct spoor_search *search,
 		      double value);

@@ -54,8 +54,8 @@ static void write_file(const char *text, size_t len)
 	}
 
 static struct spoor_dirty_point points[] = {
-	{ 10000000, F(4096), F(3) },
-	{ 30000000, F(8192.5), F(4) },
+	{ 10000000, F(4096), F(3), F(0.25) },
+	{ 30000000, F(8192.5), F(4), F(0.5) },
 };
 
 static struct spoor_profile_page pages[] = {
@@ -94,6 +94,11 @@ static struct spoor_profile_device devices[] = {
 	  .period_ns = F(5.25) },
 };
 
+static struct spoor_zero_point zeroes[] = {
+	{ 1000000000, F(0.25) },
+	{ 3000000000, F(0.125) },
+};
+
 static const struct spoor_profile whole = {
 	.host = "h",
 	.kernel = "Linux 6.12",
@@ -103,6 +108,8 @@ static const struct spoor_profile whole = {
 	.taken_s = 1795687200,
 	.memory_bytes = 1ull << 31,
 	.zero_share = F(0.5),
+	.zero_later = zeroes,
+	.nr_zero_later = 2,
 	.send_bytes_per_s = F(1e10),
 	.zero_bytes_per_s = F(2e10),
 	.resend_bytes_per_s = F(3e10),
@@ -143,6 +150,7 @@ static void same_page(const struct spoor_profile_page *a,
 				 b->dirty[i].interval_ns);
 		same_figure(&a->dirty[i].bytes, &b->dirty[i].bytes);
 		same_figure(&a->dirty[i].runs, &b->dirty[i].runs);
+		same_figure(&a->dirty[i].zero_share, &b->dirty[i].zero_share);
 	}
 }
 
@@ -156,6 +164,12 @@ static void same(const struct spoor_profile *a, const struct spoor_profile *b)
 	assert_int_equal(a->taken_s, b->taken_s);
 	assert_int_equal(a->memory_bytes, b->memory_bytes);
 	same_figure(&a->zero_share, &b->zero_share);
+	assert_int_equal(a->nr_zero_later, b->nr_zero_later);
+	for (size_t i = 0; i < a->nr_zero_later; i++) {
+		assert_int_equal(a->zero_later[i].after_ns,
+				 b->zero_later[i].after_ns);
+		same_figure(&a->zero_later[i].share, &b->zero_later[i].share);
+	}
 	same_figure(&a->send_bytes_per_s, &b->send_bytes_per_s);
 	same_figure(&a->zero_bytes_per_s, &b->zero_bytes_per_s);
 	same_figure(&a->resend_bytes_per_s, &b->resend_bytes_per_s);
@@ -330,6 +344,13 @@ static const struct {
 	{ P("\"trackers\":[{\"name\":\"a\",\"kind\":\"iommu\"},"
 	    "{\"name\":\"a\",\"kind\":\"iommu\"}]"),
 	  "trackers[1].name: \"a\": is there twice" },
+	{ P("\"zero_later\":[{\"after_ns\":5}]"),
+	  "zero_later[0]: \"share\" is missing" },
+	{ P("\"zero_later\":["
+	    "{\"after_ns\":5,\"share\":{\"median\":0,\"origin\":\"assumed\"}},"
+	    "{\"after_ns\":5,\"share\":{\"median\":0,\"origin\":\"assumed\"}}"
+	    "]"),
+	  "zero_later[1].after_ns: 5: must be above that of the entry before" },
 	{ P("\"devices\":[{}]"), "devices[0]: \"name\" is missing" },
 	{ P("\"devices\":[{\"name\":\"a\"},{\"name\":\"a\"}]"),
 	  "devices[1].name: \"a\": is there twice" },

@@ -14,19 +14,27 @@
 #include "plan/predict_priv.h"
 #include "tests/plan/figures.h"
 
+/* All that is left is dirty memory. */
+static enum spoor_converge_verdict ask(struct spoor_converge *c, uint64_t dirty,
+				       uint64_t read_ns, unsigned int rounds)
+{
+	return spoor_converge_ask(c, &(struct spoor_remains){ .dirty = dirty },
+				  read_ns, rounds);
+}
+
 static void it_stops_once_the_target_can_be_expected(void **state)
 {
 	struct spoor_converge c;
 
 	(void)state;
-	spoor_converge_init(&c, 50 * MS, 30);
+	spoor_converge_init(&c, 50 * MS, 30, false);
 	spoor_converge_learn(&c, G, G / 4096, 1000 * MS);
-	assert_int_equal(spoor_converge_ask(&c, G, 0, 1), SPOOR_CONVERGE_ROUND);
+	assert_int_equal(ask(&c, G, 0, 1), SPOOR_CONVERGE_ROUND);
 	assert_in_range(c.expected_ns, 1000 * MS - 2, 1000 * MS + 2);
 	/* 49 ms of sending and 2 ms of reading are too much, 48 are not. */
-	assert_int_equal(spoor_converge_ask(&c, G * 49 / 1000, 2 * MS, 2),
+	assert_int_equal(ask(&c, G * 49 / 1000, 2 * MS, 2),
 			 SPOOR_CONVERGE_ROUND);
-	assert_int_equal(spoor_converge_ask(&c, G * 48 / 1000, 2 * MS, 3),
+	assert_int_equal(ask(&c, G * 48 / 1000, 2 * MS, 3),
 			 SPOOR_CONVERGE_STOP);
 }
 
@@ -35,23 +43,18 @@ static void it_gives_in_when_two_rounds_do_not_shrink(void **state)
 	struct spoor_converge c;
 
 	(void)state;
-	spoor_converge_init(&c, 50 * MS, 30);
+	spoor_converge_init(&c, 50 * MS, 30, false);
 	spoor_converge_learn(&c, G, G / 4096, 1000 * MS);
-	assert_int_equal(spoor_converge_ask(&c, G, 0, 1), SPOOR_CONVERGE_ROUND);
+	assert_int_equal(ask(&c, G, 0, 1), SPOOR_CONVERGE_ROUND);
 	/* nine tenths are no less, a little less than that is */
-	assert_int_equal(spoor_converge_ask(&c, G / 10 * 9, 0, 2),
-			 SPOOR_CONVERGE_ROUND);
-	assert_int_equal(spoor_converge_ask(&c, G / 10 * 8, 0, 3),
-			 SPOOR_CONVERGE_ROUND);
-	assert_int_equal(spoor_converge_ask(&c, G / 10 * 8, 0, 4),
-			 SPOOR_CONVERGE_ROUND);
-	assert_int_equal(spoor_converge_ask(&c, G / 10 * 8, 0, 5),
-			 SPOOR_CONVERGE_GIVE_IN);
-	spoor_converge_init(&c, 50 * MS, 3);
+	assert_int_equal(ask(&c, G / 10 * 9, 0, 2), SPOOR_CONVERGE_ROUND);
+	assert_int_equal(ask(&c, G / 10 * 8, 0, 3), SPOOR_CONVERGE_ROUND);
+	assert_int_equal(ask(&c, G / 10 * 8, 0, 4), SPOOR_CONVERGE_ROUND);
+	assert_int_equal(ask(&c, G / 10 * 8, 0, 5), SPOOR_CONVERGE_GIVE_IN);
+	spoor_converge_init(&c, 50 * MS, 3, false);
 	spoor_converge_learn(&c, G, G / 4096, 1000 * MS);
-	assert_int_equal(spoor_converge_ask(&c, G, 0, 2), SPOOR_CONVERGE_ROUND);
-	assert_int_equal(spoor_converge_ask(&c, G / 2, 0, 3),
-			 SPOOR_CONVERGE_GIVE_IN);
+	assert_int_equal(ask(&c, G, 0, 2), SPOOR_CONVERGE_ROUND);
+	assert_int_equal(ask(&c, G / 2, 0, 3), SPOOR_CONVERGE_GIVE_IN);
 }
 
 static void small_rounds_say_nothing_of_the_rate(void **state)
@@ -59,8 +62,8 @@ static void small_rounds_say_nothing_of_the_rate(void **state)
 	struct spoor_converge c;
 
 	(void)state;
-	spoor_converge_init(&c, 50 * MS, 30);
-	assert_int_equal(spoor_converge_ask(&c, G, 0, 1), SPOOR_CONVERGE_STOP);
+	spoor_converge_init(&c, 50 * MS, 30, false);
+	assert_int_equal(ask(&c, G, 0, 1), SPOOR_CONVERGE_STOP);
 	/* The first tells something, whatever its size. */
 	spoor_converge_learn(&c, 4096, 1, 4096);
 	assert_true(c.bytes_per_ns == 1);
@@ -73,8 +76,32 @@ static void small_rounds_say_nothing_of_the_rate(void **state)
 	assert_true(c.bytes_per_ns == 4);
 	spoor_converge_learn(&c, UINT64_MAX, 1, 1);
 	c.bytes_per_ns = 1e-12;
-	assert_int_equal(spoor_converge_ask(&c, UINT64_MAX, 0, 1),
+	assert_int_equal(ask(&c, UINT64_MAX, 0, 1), SPOOR_CONVERGE_ROUND);
+}
+
+/* Of 1 GiB a fourth was sent, then of 4 MiB half, all at 1 GiB/s. */
+static void zeroes_are_not_expected_to_be_sent(void **state)
+{
+	const struct spoor_remains left = { .dirty = G / 10,
+					    .certain = G,
+					    .state = G / 100 };
+	struct spoor_converge c;
+
+	(void)state;
+	spoor_converge_init(&c, 50 * MS, 30, false);
+	spoor_converge_learn(&c, G / 4, G / 4096, 250 * MS);
+	assert_int_equal(spoor_converge_ask(&c, &left, 0, 1),
 			 SPOOR_CONVERGE_ROUND);
+	/* Nothing that was written is known to be zero yet. */
+	assert_in_range(c.expected_ns, 360 * MS - MS, 360 * MS + MS);
+	spoor_converge_learn(&c, 2 * M, 1024, 2000 * MS / 1024);
+	(void)spoor_converge_ask(&c, &left, 0, 2);
+	assert_in_range(c.expected_ns, 310 * MS - MS, 310 * MS + MS);
+	/* Who must not miss the target hopes for none. */
+	spoor_converge_init(&c, 50 * MS, 30, true);
+	spoor_converge_learn(&c, G / 4, G / 4096, 250 * MS);
+	(void)spoor_converge_ask(&c, &left, 0, 1);
+	assert_in_range(c.expected_ns, 1110 * MS - MS, 1110 * MS + MS);
 }
 
 /* The curve */
@@ -141,6 +168,7 @@ int main(void)
 		cmocka_unit_test(it_stops_once_the_target_can_be_expected),
 		cmocka_unit_test(it_gives_in_when_two_rounds_do_not_shrink),
 		cmocka_unit_test(small_rounds_say_nothing_of_the_rate),
+		cmocka_unit_test(zeroes_are_not_expected_to_be_sent),
 		cmocka_unit_test(what_is_dirty_rises_along_the_points),
 		cmocka_unit_test(
 			a_curve_never_falls_nor_steepens_beyond_its_points),

@@ -120,7 +120,14 @@ static int measure_machine(struct bench *b)
 {
 	int r = 0;
 
-	if (!devices_known(b)) {
+	/* First: later it would be the memory of a machine that ran longer. */
+	if (!b->p->zero_share.origin) {
+		tell_begun(b, "zeroes", 0);
+		r = bench_zeroes(b);
+		if (!r)
+			tell_profile(b);
+	}
+	if (!r && !devices_known(b)) {
 		tell_begun(b, "devices", 0);
 		/* Half of them would be there twice. */
 		b->p->nr_devices = 0;
@@ -165,7 +172,8 @@ static int measure_page(struct bench *b, struct bench_tracker *k, uint64_t size)
 
 static void count_steps(struct bench *b)
 {
-	b->nr_steps = !devices_known(b) + !b->p->send_bytes_per_s.origin;
+	b->nr_steps = !b->p->zero_share.origin + !devices_known(b) +
+		      !b->p->send_bytes_per_s.origin;
 	for (size_t i = 0; i < b->nr_trackers; i++)
 		for (size_t k = 0; k < b->trackers[i].nr_sizes; k++)
 			b->nr_steps += !bench_page(b->p, b->trackers[i].name,
@@ -228,6 +236,8 @@ static int prepare(struct bench *b, const struct opts *o)
 	if (!r)
 		r = spoor_bitmap_set_alloc(&b->taken, b->ranges, nr, 12);
 	if (!r)
+		r = spoor_bitmap_set_alloc(&b->seen, b->ranges, nr, 12);
+	if (!r)
 		r = spoor_machine_facts(b->m->machine, &b->facts, &b->nr_facts);
 	if (r)
 		return bench_fail(b, r, "%s", spoor_errmsg());
@@ -239,6 +249,7 @@ static void release(struct bench *b)
 	bench_trackers_close(b);
 	spoor_bitmap_set_free(b->set);
 	spoor_bitmap_set_free(b->taken);
+	spoor_bitmap_set_free(b->seen);
 	free(b->ranges);
 	free(b->facts);
 	profile_file_free(b->p);
@@ -256,6 +267,7 @@ int child_bench(const struct opts *o)
 	r = prepare(&b, o);
 	if (!r) {
 		child_work(&c);
+		b.begun_ns = guest_now();
 		child_tell(&c, json_pack("{s:s, s:s}", "event", "_ready",
 					 "side", c.side));
 		r = measure(&b);

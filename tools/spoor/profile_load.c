@@ -91,6 +91,8 @@ static int each_point(const struct jp *at, size_t i, void *ctx)
 			 jp_read_number, .min = 1, .max = 1000000000000000000),
 		JP_FIELD(spoor_dirty_point, bytes, "bytes", read_figure),
 		JP_FIELD(spoor_dirty_point, runs, "runs", read_figure),
+		JP_FIELD(spoor_dirty_point, zero_share, "zero_share",
+			 read_figure),
 	};
 	struct spoor_profile_page *page = ctx;
 	struct spoor_dirty_point *p = &page->dirty[i];
@@ -124,6 +126,35 @@ static int read_dirty(const struct jp *at, const struct jp_field *f, void *into)
 	int r = room_for(at, sizeof(*page->dirty), into);
 
 	return r ? r : jp_array(at, PROFILE_POINTS_MAX, each_point, page);
+}
+
+static int each_zero(const struct jp *at, size_t i, void *ctx)
+{
+	static const struct jp_field fields[] = {
+		JP_FIELD(spoor_zero_point, after_ns, "after_ns", jp_read_number,
+			 .min = 1, .max = 1000000000000000000),
+		JP_FIELD(spoor_zero_point, share, "share", read_figure),
+	};
+	struct spoor_profile *p = ctx;
+	struct spoor_zero_point *z = &p->zero_later[i];
+
+	p->nr_zero_later = i + 1;
+	if (jp_object(at, fields, NR(fields), z) || needs(at, "after_ns") ||
+	    needs(at, "share"))
+		return -EINVAL;
+	if (i && z->after_ns <= z[-1].after_ns)
+		return fail_at(at, "after_ns",
+			       "must be above that of the entry before");
+	return 0;
+}
+
+static int read_zeroes(const struct jp *at, const struct jp_field *f,
+		       void *into)
+{
+	struct spoor_profile *p = (void *)((char *)into - f->offset);
+	int r = room_for(at, sizeof(*p->zero_later), into);
+
+	return r ? r : jp_array(at, PROFILE_POINTS_MAX, each_zero, p);
 }
 
 static int read_page_size(const struct jp *at, const struct jp_field *f,
@@ -306,6 +337,7 @@ static const struct jp_field profile_fields[] = {
 	JP_FIELD(spoor_profile, memory_bytes, "memory_bytes", jp_read_size,
 		 .max = SIZE_LIMIT),
 	FIGURE(zero_share),
+	JP_FIELD(spoor_profile, zero_later, "zero_later", read_zeroes),
 	FIGURE(send_bytes_per_s),
 	FIGURE(zero_bytes_per_s),
 	FIGURE(resend_bytes_per_s),
@@ -378,6 +410,7 @@ struct spoor_profile *profile_file_free(struct spoor_profile *p)
 	}
 	free(p->trackers);
 	free(p->devices);
+	free(p->zero_later);
 	free(p);
 	return NULL;
 }

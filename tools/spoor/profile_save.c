@@ -65,6 +65,7 @@ static json_t *page_json(const struct spoor_profile_page *p, int *err)
 		put_number(point, "interval_ns", p->dirty[i].interval_ns, err);
 		put_figure(point, "bytes", &p->dirty[i].bytes, err);
 		put_figure(point, "runs", &p->dirty[i].runs, err);
+		put_figure(point, "zero_share", &p->dirty[i].zero_share, err);
 		if (json_array_append_new(dirty, point) && !*err)
 			*err = -ENOMEM;
 	}
@@ -121,6 +122,21 @@ static void put_hash(json_t *to, uint64_t hash, int *err)
 		put(to, "machine_hash", json_string(text), err);
 }
 
+static json_t *zeroes_json(const struct spoor_profile *p, int *err)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < p->nr_zero_later; i++) {
+		json_t *point = json_object();
+
+		put_number(point, "after_ns", p->zero_later[i].after_ns, err);
+		put_figure(point, "share", &p->zero_later[i].share, err);
+		if (json_array_append_new(list, point) && !*err)
+			*err = -ENOMEM;
+	}
+	return list;
+}
+
 static json_t *profile_json(const struct spoor_profile *p, int *err)
 {
 	json_t *o = json_object();
@@ -135,6 +151,8 @@ static json_t *profile_json(const struct spoor_profile *p, int *err)
 	put_hash(o, p->machine_hash, err);
 	put_number(o, "memory_bytes", p->memory_bytes, err);
 	put_figure(o, "zero_share", &p->zero_share, err);
+	if (p->nr_zero_later)
+		put(o, "zero_later", zeroes_json(p, err), err);
 	put_figure(o, "send_bytes_per_s", &p->send_bytes_per_s, err);
 	put_figure(o, "zero_bytes_per_s", &p->zero_bytes_per_s, err);
 	put_figure(o, "resend_bytes_per_s", &p->resend_bytes_per_s, err);

@@ -21,6 +21,7 @@
 
 #define BENCH_SIZES_MAX	   6
 #define BENCH_TRACKERS_MAX (3 * MF_DEVICES_MAX + 1)
+#define BENCH_ZERO_MAX	   3
 #define BENCH_MS	   1000000ull
 
 struct session;
@@ -61,7 +62,8 @@ struct bench {
 	size_t nr_trackers;
 	struct spoor_range *ranges; /* all of memory */
 	size_t nr_ranges;
-	struct spoor_bitmap_set *set, *taken;
+	struct spoor_bitmap_set *set, *taken, *seen;
+	uint64_t begun_ns; /* since when the guest is at work */
 	size_t step, nr_steps;
 	char error[600];
 };
@@ -85,6 +87,9 @@ struct spoor_profile_device *bench_device(const struct spoor_profile *p,
 					  const char *name);
 int bench_put_device(struct spoor_profile *p,
 		     const struct spoor_profile_device *d);
+/* Instead of what is there. */
+int bench_put_zeroes(struct spoor_profile *p,
+		     const struct spoor_zero_point *points, size_t nr);
 /* What host and machine a profile is of. */
 int bench_identify(struct spoor_profile *p, const struct opts *o,
 		   const struct machine_file *mf);
@@ -108,10 +113,18 @@ int bench_go(struct bench *b, struct bench_halt *h);
 struct bench_read {
 	uint64_t begun_ns, ended_ns; /* CLOCK_MONOTONIC */
 	uint64_t pages, runs; /* of 4 KiB */
+	double zero_share; /* of those pages */
 	uint64_t digest_ns;
 };
 int bench_read(struct bench *b, const struct bench_tracker *k,
 	       struct bench_read *ret);
+/* What was reported since bench_seen_clear(), as one read would report it. */
+void bench_seen(struct bench *b, struct bench_read *ret);
+void bench_seen_clear(struct bench *b);
+
+/* zeroes.c: @pages are in @set. */
+double bench_zero_share(const struct bench *b,
+			const struct spoor_bitmap_set *set, uint64_t pages);
 
 /* poke.c: stores, while the guest is paused; the pages stored to. */
 uint64_t bench_poke(struct bench *b, uint64_t nr, uint64_t step);
@@ -132,10 +145,11 @@ void bench_work_compare(struct bench *b, const struct bench_tracker *k,
 			struct spoor_figure *ret_delay);
 void bench_work_clear(struct bench_work *w);
 
-/* page.c, devices.c, memory.c: the items. */
+/* The items: page.c, devices.c, memory.c, zeroes.c. */
 int bench_one_page(struct bench *b, struct bench_tracker *k, uint64_t size);
 int bench_devices(struct bench *b);
 int bench_memory(struct bench *b);
+int bench_zeroes(struct bench *b);
 
 /* child_bench.c */
 enum spoor_origin bench_origin(const struct bench *b, size_t device);

@@ -32,7 +32,6 @@
 #define NR_QUICK  2u
 #define NR_ROUNDS 3u /* bulk, together, sparse */
 #define SPARSE	  4u /* one page of so many is stored to */
-#define ZERO_LOOK 65536u /* pages looked at */
 
 struct piece {
 	uint64_t len;
@@ -231,38 +230,6 @@ static int send_once(struct sending *s, uint64_t len, bool zeroes)
 	return r;
 }
 
-static bool is_zero(const char *page)
-{
-	static const char zero[MF_PAGE];
-
-	return !memcmp(page, zero, sizeof(zero));
-}
-
-/* Of pages spread over all of memory. */
-static void look_for_zeroes(struct bench *b)
-{
-	uint64_t step = b->p->memory_bytes / MF_PAGE / ZERO_LOOK + 1;
-	uint64_t zero = 0, nr = 0;
-	double share;
-
-	for (size_t i = 0; i < b->nr_ranges; i++) {
-		uint64_t pages = b->ranges[i].len / MF_PAGE;
-
-		for (uint64_t n = 0; n < pages; n += step) {
-			const struct spoor_range at = {
-				.iova = b->ranges[i].iova + n * MF_PAGE,
-				.len = MF_PAGE
-			};
-
-			zero += is_zero(spoor_memory_at(b->m->memory, &at));
-			nr++;
-		}
-	}
-	share = nr ? (double)zero / (double)nr : 0;
-	b->p->zero_share = (struct spoor_figure){ share, share, share, 1,
-						  SPOOR_MEASURED_SW };
-}
-
 static int measure(struct sending *s)
 {
 	uint64_t len = s->b->p->memory_bytes / 4 / MF_PAGE * MF_PAGE;
@@ -287,7 +254,6 @@ int bench_memory(struct bench *b)
 	struct spoor_profile *p = b->p;
 	int r;
 
-	look_for_zeroes(b);
 	r = measure(&s);
 	if (!r) {
 		p->send_bytes_per_s = bench_figure(&s.bulk, SPOOR_MEASURED_SW);

@@ -23,7 +23,16 @@ static const struct interval {
 	{ 1000 * BENCH_MS, 2, 0 },
 };
 
-#define NR_INTERVALS (sizeof(intervals) / sizeof(intervals[0]))
+/* By reads in between: what any of them reports, one alone would. */
+static const uint64_t longer[] = { 3000 * BENCH_MS, 10000 * BENCH_MS };
+
+#define LONG_READ_NS (1000 * BENCH_MS)
+/* It matters where more than one page of so many is dirty by then. */
+#define LONG_PART    256u
+
+#define NR(a)	     (sizeof(a) / sizeof((a)[0]))
+#define NR_INTERVALS NR(intervals)
+#define NR_POINTS    (NR_INTERVALS + NR(longer))
 
 static int start(struct course *c)
 {
@@ -66,11 +75,39 @@ static int read_after(struct course *c, uint64_t interval_ns,
 	return 0;
 }
 
+struct dirt {
+	struct bench_samples bytes, runs, zero;
+};
+
+static void add_dirt(struct dirt *d, const struct bench_read *read)
+{
+	bench_add(&d->bytes, (double)(read->pages * MF_PAGE));
+	bench_add(&d->runs, (double)read->runs);
+	bench_add(&d->zero, read->zero_share);
+}
+
+/* Ends what @d holds. */
+static void put_point(struct course *c, uint64_t interval_ns, struct dirt *d,
+		      bool whole)
+{
+	const enum spoor_origin origin = c->k->origin;
+
+	if (whole && d->bytes.nr)
+		c->page.dirty[c->page.nr_dirty++] = (struct spoor_dirty_point){
+			.interval_ns = interval_ns,
+			.bytes = bench_figure(&d->bytes, origin),
+			.runs = bench_figure(&d->runs, origin),
+			.zero_share = bench_figure(&d->zero, origin),
+		};
+	bench_samples_clear(&d->bytes);
+	bench_samples_clear(&d->runs);
+	bench_samples_clear(&d->zero);
+}
+
 /* In passes over all intervals: what holds up the guest once hits few. */
 static int read_dirty(struct course *c)
 {
-	struct bench_samples bytes[NR_INTERVALS] = { { .v = NULL } };
-	struct bench_samples runs[NR_INTERVALS] = { { .v = NULL } };
+	struct dirt dirt[NR_INTERVALS] = { { .bytes.v = NULL } };
 	struct bench_read last;
 	int r = bench_read(c->b, c->k, &last);
 
@@ -83,19 +120,40 @@ static int read_dirty(struct course *c)
 			r = read_after(c, in->ns, &last);
 			if (r)
 				break;
-			bench_add(&bytes[i], (double)(last.pages * MF_PAGE));
-			bench_add(&runs[i], (double)last.runs);
+			add_dirt(&dirt[i], &last);
 		}
-	for (size_t i = 0; i < NR_INTERVALS; i++) {
-		if (!r && bytes[i].nr)
-			c->page.dirty[c->page.nr_dirty++] =
-				(struct spoor_dirty_point){
-					intervals[i].ns,
-					bench_figure(&bytes[i], c->k->origin),
-					bench_figure(&runs[i], c->k->origin),
-				};
-		bench_samples_clear(&bytes[i]);
-		bench_samples_clear(&runs[i]);
+	for (size_t i = 0; i < NR_INTERVALS; i++)
+		put_point(c, intervals[i].ns, &dirt[i], !r);
+	return r;
+}
+
+/* Much, and still rising: a slow link's rounds take that long. */
+static bool worth_long(const struct course *c)
+{
+	const struct spoor_dirty_point *d = c->page.dirty;
+	const size_t nr = c->page.nr_dirty;
+	const double least = (double)c->b->p->memory_bytes / LONG_PART;
+
+	return !c->b->quick && nr > 1 && d[nr - 1].bytes.median > least &&
+	       d[nr - 1].bytes.median > d[nr - 2].bytes.median * 1.1;
+}
+
+static int read_long(struct course *c)
+{
+	struct bench_read last, seen;
+	uint64_t begun;
+	int r = bench_read(c->b, c->k, &last);
+
+	bench_seen_clear(c->b);
+	begun = last.ended_ns;
+	for (size_t i = 0; i < NR(longer) && !r; i++) {
+		struct dirt dirt = { .bytes.v = NULL };
+
+		while (!r && last.ended_ns < begun + longer[i])
+			r = read_after(c, LONG_READ_NS, &last);
+		bench_seen(c->b, &seen);
+		add_dirt(&dirt, &seen);
+		put_point(c, last.ended_ns - begun, &dirt, !r);
 	}
 	return r;
 }
@@ -144,6 +202,8 @@ static int measure(struct course *c)
 	if (r)
 		return r;
 	r = read_dirty(c);
+	if (!r && worth_long(c))
+		r = read_long(c);
 	if (!r)
 		r = course_read_clean(c);
 	stopped = stop(c);
@@ -166,7 +226,7 @@ static void clear(struct course *c)
 int bench_one_page(struct bench *b, struct bench_tracker *k, uint64_t size)
 {
 	struct course *c = calloc(1, sizeof(*c));
-	struct spoor_dirty_point *dirty = calloc(NR_INTERVALS, sizeof(*dirty));
+	struct spoor_dirty_point *dirty = calloc(NR_POINTS, sizeof(*dirty));
 	int r;
 
 	if (!c || !dirty) {

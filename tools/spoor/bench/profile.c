@@ -73,6 +73,20 @@ int bench_put_page(struct spoor_profile *p, const char *tracker,
 	return 0;
 }
 
+int bench_put_zeroes(struct spoor_profile *p,
+		     const struct spoor_zero_point *points, size_t nr)
+{
+	struct spoor_zero_point *copy = calloc(nr + 1, sizeof(*copy));
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, points, nr * sizeof(*copy));
+	free(p->zero_later);
+	p->zero_later = copy;
+	p->nr_zero_later = nr;
+	return 0;
+}
+
 struct spoor_profile_device *bench_device(const struct spoor_profile *p,
 					  const char *name)
 {

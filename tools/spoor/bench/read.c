@@ -6,21 +6,42 @@
 
 #include "bench.h"
 
+static uint64_t count_runs(const struct spoor_bitmap_set *set)
+{
+	struct spoor_range run;
+	uint64_t nr = 0;
+
+	for (size_t i = 0; i < set->nr; i++) {
+		uint64_t cursor = 0;
+
+		while (spoor_bitmap_next_run(&set->maps[i], &cursor, &run))
+			nr++;
+	}
+	return nr;
+}
+
 /* Taken out of the set that is collected into, and walked as for sending. */
 static void digest(struct bench *b, struct bench_read *ret)
 {
 	uint64_t begun = guest_now();
-	struct spoor_range run;
 
 	spoor_bitmap_set_move(b->taken, b->set);
-	for (size_t i = 0; i < b->taken->nr; i++) {
-		uint64_t cursor = 0;
-
-		while (spoor_bitmap_next_run(&b->taken->maps[i], &cursor, &run))
-			ret->runs++;
-	}
+	ret->runs = count_runs(b->taken);
 	ret->digest_ns = guest_now() - begun;
-	spoor_bitmap_set_clear(b->taken);
+	ret->zero_share = bench_zero_share(b, b->taken, ret->pages);
+	spoor_bitmap_set_move(b->seen, b->taken);
+}
+
+void bench_seen(struct bench *b, struct bench_read *ret)
+{
+	ret->pages = spoor_bitmap_set_count(b->seen);
+	ret->runs = count_runs(b->seen);
+	ret->zero_share = bench_zero_share(b, b->seen, ret->pages);
+}
+
+void bench_seen_clear(struct bench *b)
+{
+	spoor_bitmap_set_clear(b->seen);
 }
 
 int bench_read(struct bench *b, const struct bench_tracker *k,
