@@ -67,22 +67,29 @@ double spoor_sim_data(const struct spoor_sim *sim, double after_ns)
 	return 1 - spoor_least(spoor_most(zero, 0), 1);
 }
 
-/* Of what is to be sent: what goes on the link, and what reading it costs. */
+/*
+ * Of what is to be sent: what goes on the link, what reading zeroes costs that
+ * lie between it, and zeroes that lie together: meanwhile the link is idle.
+ */
 struct load {
-	double wire, own_ns;
+	double wire, own_ns, idle_ns;
 };
 
 static struct load load_of(const struct spoor_sim *sim, double apart,
 			   double after_ns)
 {
 	const double data = spoor_sim_data(sim, after_ns);
-	const double zero =
-		apart * written_zero(sim) + sim->marked * (1 - data);
-
-	return (struct load){
-		.wire = spoor_most(apart + sim->marked - zero, 0),
-		.own_ns = sim->zero > 0 ? zero / sim->zero : 0,
+	const double between = apart * written_zero(sim);
+	const double together = sim->marked * (1 - data);
+	struct load load = {
+		.wire = spoor_most(apart + sim->marked - between - together, 0)
 	};
+
+	if (sim->zero > 0) {
+		load.own_ns = between / sim->zero;
+		load.idle_ns = together / sim->zero;
+	}
+	return load;
 }
 
 static int log_round(struct spoor_sim *sim, double ns, double wire)
@@ -139,6 +146,7 @@ int spoor_sim_send(struct spoor_sim *sim)
 		sim->now + spoor_sim_send_ns(sim, load.wire, load.own_ns) / 2);
 	wire = load.wire;
 	own = load.own_ns;
+	ns = load.idle_ns;
 	/* Taken and walked before anything is sent. */
 	for (size_t k = 0; sim->out->rounds && k < sim->nr_trackers; k++) {
 		const struct spoor_sim_tracker *t = &sim->trackers[k];

@@ -209,6 +209,33 @@ close_sockets:
 	return r;
 }
 
+int link_pair(struct link **ret, int ends[2], uint64_t bytes_per_s,
+	      uint64_t latency_ns)
+{
+	int near[2], far[2], r;
+
+	*ret = NULL;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, near))
+		return -errno;
+	ends[0] = near[0];
+	ends[1] = near[1];
+	if (!bytes_per_s && !latency_ns)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, far)) {
+		r = -errno;
+		close(near[0]);
+		close(near[1]);
+		return r;
+	}
+	ends[1] = far[1];
+	r = link_start(ret, near[1], far[0], bytes_per_s, latency_ns);
+	if (r) {
+		close(near[0]);
+		close(far[1]);
+	}
+	return r;
+}
+
 struct link *link_stop(struct link *l)
 {
 	uint64_t one = 1;

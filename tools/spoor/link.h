@@ -16,6 +16,12 @@ struct link;
  */
 int link_start(struct link **ret, int a, int b, uint64_t bytes_per_s,
 	       uint64_t latency_ns);
+/*
+ * Two ends that are joined: by a link, or, with neither rate nor latency,
+ * directly, with *ret NULL.  0 or -errno.
+ */
+int link_pair(struct link **ret, int ends[2], uint64_t bytes_per_s,
+	      uint64_t latency_ns);
 struct link *link_stop(struct link *l);
 
 #endif /* SPOOR_TOOL_LINK_H */

@@ -18,25 +18,14 @@
 static int connect_sides(struct session *s, int *ret_source,
 			 int *ret_destination)
 {
-	int near[2], far[2];
 	const struct machine_file *mf = s->mf;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, near))
-		return -errno;
-	*ret_source = near[0];
-	*ret_destination = near[1];
-	if (!mf->link_rate && !mf->link_latency_us)
-		return 0;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, far)) {
-		int r = -errno;
-
-		close(near[0]);
-		close(near[1]);
-		return r;
-	}
-	*ret_destination = far[1];
-	return link_start(&s->link, near[1], far[0], mf->link_rate,
+	int ends[2];
+	int r = link_pair(&s->link, ends, mf->link_rate,
 			  mf->link_latency_us * 1000);
+
+	*ret_source = ends[0];
+	*ret_destination = ends[1];
+	return r;
 }
 
 /* Over a link, the connection to the other host is its far end. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How fast memory is sent where no link holds it up: a piece of memory is
- * migrated to another piece of memory, by the library, through a socket.
+ * migrated to another piece of memory, by the library, through a socket.  Where
+ * the machine's file has a link, its emulation is in between and limits
+ * nothing: it takes its share of the CPUs as it will then.
  *
  * Pieces are new for each run, with their pages made, as a machine's are before
  * a migration: neither side has looked at them through its alias yet.
@@ -25,8 +27,9 @@
 #include <spoor/migration.h>
 
 #include "bench.h"
+#include "tools/spoor/link.h"
 
-#define PIECE_MAX (64ull << 20)
+#define PIECE_MAX (256ull << 20)
 #define PIECE_MIN (16ull << 20)
 #define NR_RUNS	  4u
 #define NR_QUICK  2u
@@ -192,19 +195,25 @@ static void add(struct sending *s, uint64_t downtime_ns)
 
 static int exchange(struct sending *s)
 {
+	const struct machine_file *mf = s->b->c->mf;
+	const bool relayed = mf->link_rate || mf->link_latency_us;
+	struct link *link = NULL;
 	uint64_t downtime = 0;
 	pthread_t t;
 	int r;
 
 	memset(s->rounds, 0, sizeof(s->rounds));
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s->sockets))
-		return bench_fail(s->b, -errno, "socket: %s", strerror(errno));
+	/* The least latency there is. */
+	r = link_pair(&link, s->sockets, 0, relayed);
+	if (r)
+		return bench_fail(s->b, r, "socket: %s", strerror(-r));
 	r = -pthread_create(&t, NULL, receive, s);
 	if (!r) {
 		r = give(s, &downtime);
 		shutdown(s->sockets[0], SHUT_RDWR);
 		pthread_join(t, NULL);
 	}
+	link_stop(link);
 	close(s->sockets[0]);
 	close(s->sockets[1]);
 	if (!r && s->rounds[0].ns)
