@@ -62,6 +62,7 @@ struct spoor_space_fact {
 struct spoor_plan_override {
 	const char *key;
 	const char *value;
+	const char *reason; /* NULL: that the user set it is the reason */
 };
 
 struct spoor_plan_input {

@@ -144,9 +144,9 @@ static int ask(struct asking *a, const char *const values[NR_KEYS])
 
 	for (size_t k = 0; k < NR_KEYS; k++) {
 		if (values[k] && !a->set[k])
-			a->lines[NR_KEYS - ++nr] =
-				(struct spoor_plan_override){ a->keys[k],
-							      values[k] };
+			a->lines[NR_KEYS - ++nr] = (struct spoor_plan_override){
+				.key = a->keys[k], .value = values[k]
+			};
 	}
 	input.overrides = a->lines + NR_KEYS - nr;
 	input.nr_overrides = a->input.nr_overrides - NR_KEYS + nr;

@@ -118,6 +118,25 @@ int spoor_override_check(const struct spoor_plan_input *input)
 	return 0;
 }
 
+void spoor_override_reason(char *buf, size_t len,
+			   const struct spoor_plan_override *o)
+{
+	static const char planned[] = "as planned: ";
+	const bool again =
+		o->reason && !strncmp(o->reason, planned, sizeof(planned) - 1);
+
+	if (o->reason)
+		snprintf(buf, len, "%s%s", again ? "" : planned, o->reason);
+	else
+		snprintf(buf, len, "set by the user: %s=%s", o->key, o->value);
+}
+
+static void say_reason(struct spoor_plan_line *line,
+		       const struct spoor_plan_override *o)
+{
+	spoor_override_reason(line->reason, sizeof(line->reason), o);
+}
+
 static int override_tracker(struct spoor_plan *plan,
 			    struct spoor_plan_line *line,
 			    const struct spoor_plan_override *o,
@@ -125,9 +144,9 @@ static int override_tracker(struct spoor_plan *plan,
 			    enum spoor_tracker_kind kind)
 {
 	const struct spoor_tracker_fact *fact = spoor_plan_fact(dev, kind);
+	size_t used;
 
-	snprintf(line->reason, sizeof(line->reason), "set by the user: %s=%s",
-		 o->key, o->value);
+	say_reason(line, o);
 	if (fact && !fact->usable)
 		return spoor_plan_block(
 			plan,
@@ -143,10 +162,10 @@ static int override_tracker(struct spoor_plan *plan,
 		line->when = SPOOR_SUSPEND_TOGETHER;
 	if (fact && (fact->caps.flags & SPOOR_TRACKER_EVERYTHING)) {
 		line->tracker = SPOOR_TRACKER_ALL;
-		snprintf(line->reason, sizeof(line->reason),
-			 "set by the user: %s=%s; that container reports "
-			 "everything mapped, which is all-dirty",
-			 o->key, o->value);
+		used = strlen(line->reason);
+		snprintf(line->reason + used, sizeof(line->reason) - used,
+			 "; that container reports everything mapped, which is "
+			 "all-dirty");
 	}
 	return 0;
 }
@@ -156,8 +175,7 @@ static void override_suspend(struct spoor_plan_line *line,
 			     enum spoor_suspend_when when, bool own_tracker)
 {
 	line->when = when;
-	snprintf(line->reason, sizeof(line->reason), "set by the user: %s=%s",
-		 o->key, o->value);
+	say_reason(line, o);
 	if (own_tracker)
 		return;
 	if (when != SPOOR_SUSPEND_TOGETHER) {

@@ -50,6 +50,9 @@ int spoor_override_apply(struct spoor_plan *plan, struct spoor_plan_line *line,
 			 const struct spoor_device_fact *dev);
 /* The part after "DEVICE.", or NULL if the key is of another device. */
 const char *spoor_override_key(const char *key, const char *device);
+/* "set by the user: nic0.tracker=iommu", or what its plan says. */
+void spoor_override_reason(char *buf, size_t len,
+			   const struct spoor_plan_override *o);
 /* Every override must name a device and a key: -EINVAL if not. */
 int spoor_override_check(const struct spoor_plan_input *input);
 

@@ -93,10 +93,14 @@ static void keep_wishes(const struct spoor_room *r,
 		const struct spoor_plan_override *o = &r->s.input->overrides[i];
 		const size_t used = strlen(text);
 
-		if (spoor_override_key(o->key, line->name))
-			snprintf(text + used, sizeof(text) - used, "%s%s=%s",
-				 used ? ", " : "set by the user: ", o->key,
-				 o->value);
+		if (!spoor_override_key(o->key, line->name))
+			continue;
+		/* A plan's line says why as a whole. */
+		if (!used || o->reason)
+			spoor_override_reason(text, sizeof(text), o);
+		else
+			snprintf(text + used, sizeof(text) - used, ", %s=%s",
+				 o->key, o->value);
 	}
 	memcpy(line->reason, text, sizeof(text));
 }

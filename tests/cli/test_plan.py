@@ -289,6 +289,12 @@ def test_a_plan_is_kept_edited_and_obeyed(spoor, machine, profile, tmp_path):
     for key in ("tracker", "page_size", "suspend", "covered_by"):
         assert ([d[key] for d in again["devices"]]
                 == [d[key] for d in first["devices"]]), key
+    # Why, too: once, however often it is kept and fed back.
+    spoor("plan", m, "--policy", kept, "-o", kept)
+    again = plan_of(spoor("plan", m, "--policy", kept, "--profile", profile(),
+                          "--json"))
+    for d, was in zip(again["devices"], first["devices"]):
+        assert d["reason"].startswith("as planned: " + was["reason"]), d
 
     edited = json.loads(kept.read_text())
     line(edited, "nic0")["tracker"] = "device"

@@ -118,7 +118,7 @@ static void invalid(struct machine *m, const char *policy, const char *says)
 static void override(struct machine *m, const char *key, const char *value)
 {
 	m->overrides[m->input.nr_overrides++] =
-		(struct spoor_plan_override){ key, value };
+		(struct spoor_plan_override){ .key = key, .value = value };
 	m->input.overrides = m->overrides;
 }
 

@@ -41,7 +41,7 @@ static struct spoor_device_fact *tracked_device(struct world *w)
 static void set(struct world *w, const char *key, const char *value)
 {
 	w->overrides[w->input.nr_overrides++] =
-		(struct spoor_plan_override){ key, value };
+		(struct spoor_plan_override){ .key = key, .value = value };
 }
 
 static struct spoor_prediction predicted(struct world *w, const char *policy)

@@ -423,7 +423,8 @@ static void what_the_user_sets_is_not_searched(void **state)
 	(void)state;
 	two_sided(&w);
 	w.link = (struct spoor_link_fact){ 125000000, 100000 };
-	w.overrides[0] = (struct spoor_plan_override){ "d0.page_size", "64K" };
+	w.overrides[0] = (struct spoor_plan_override){ .key = "d0.page_size",
+						       .value = "64K" };
 	w.input.nr_overrides = 1;
 	plan = found(&w, &p);
 	assert_int_equal(plan->lines[0].page_size, 64 * K);
@@ -432,15 +433,16 @@ static void what_the_user_sets_is_not_searched(void **state)
 	spoor_prediction_clear(&p);
 	spoor_plan_free(plan);
 
-	w.overrides[0] =
-		(struct spoor_plan_override){ "d0.suspend", "before-bulk" };
+	w.overrides[0] = (struct spoor_plan_override){ .key = "d0.suspend",
+						       .value = "before-bulk" };
 	w.target.objective = SPOOR_LEAST_GAP;
 	plan = found(&w, &p);
 	assert_int_equal(plan->lines[0].when, SPOOR_SUSPEND_BEFORE_BULK);
 	spoor_prediction_clear(&p);
 	spoor_plan_free(plan);
 
-	w.overrides[0] = (struct spoor_plan_override){ "d0.tracker", "all" };
+	w.overrides[0] = (struct spoor_plan_override){ .key = "d0.tracker",
+						       .value = "all" };
 	plan = found(&w, &p);
 	assert_int_equal(plan->lines[0].tracker, SPOOR_TRACKER_ALL);
 	spoor_prediction_clear(&p);
@@ -538,7 +540,8 @@ static void what_blocks_a_plan_blocks_the_search(void **state)
 	plan = spoor_plan_free(plan);
 
 	two_sided(&w);
-	w.overrides[0] = (struct spoor_plan_override){ "d0.colour", "red" };
+	w.overrides[0] = (struct spoor_plan_override){ .key = "d0.colour",
+						       .value = "red" };
 	w.input.nr_overrides = 1;
 	assert_int_equal(spoor_plan_search(&plan, &p, &w.input, &w.profile,
 					   &w.link, &w.target),

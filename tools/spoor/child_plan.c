@@ -34,6 +34,8 @@ static int make_plan(struct child *c, struct spoor_plan **ret)
 	for (size_t i = 0; i < p->nr_overrides; i++) {
 		lines[i].key = p->overrides[i].key;
 		lines[i].value = p->overrides[i].value;
+		if (p->overrides[i].reason[0])
+			lines[i].reason = p->overrides[i].reason;
 	}
 	wishes.overrides = lines;
 	r = spoor_machine_plan(c->m.machine, &wishes, ret);

@@ -149,7 +149,7 @@ static int read_run(const struct jp *at, const struct jp_field *f, void *into)
 }
 
 int machine_file_override(struct machine_file *mf, const char *key,
-			  const char *value)
+			  const char *value, const char *reason)
 {
 	struct mf_policy *p = &mf->policy;
 	struct mf_override *o = NULL;
@@ -166,6 +166,7 @@ int machine_file_override(struct machine_file *mf, const char *key,
 	}
 	snprintf(o->key, sizeof(o->key), "%s", key);
 	snprintf(o->value, sizeof(o->value), "%s", value);
+	snprintf(o->reason, sizeof(o->reason), "%s", reason);
 	return 0;
 }
 
@@ -281,7 +282,7 @@ static int read_policy(const struct jp *at, const struct jp_field *f,
 
 			r = jp_read_text(&here, &line, text);
 			if (!r)
-				r = machine_file_override(mf, key, text);
+				r = machine_file_override(mf, key, text, "");
 		}
 		if (r)
 			break;

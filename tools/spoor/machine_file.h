@@ -127,6 +127,7 @@ struct mf_writer {
 
 struct mf_override {
 	char key[96], value[64];
+	char reason[512]; /* of a plan, or "" */
 };
 
 struct mf_policy {
@@ -170,7 +171,7 @@ struct machine_file *machine_file_free(struct machine_file *mf);
 
 /* Adds or replaces one line of policy; -ENOMEM. */
 int machine_file_override(struct machine_file *mf, const char *key,
-			  const char *value);
+			  const char *value, const char *reason);
 
 /* A machine of one hardware device, for probe. */
 int machine_file_for_device(struct machine_file **ret, const char *spec);

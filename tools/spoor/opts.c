@@ -323,7 +323,7 @@ static int apply_set(struct machine_file *mf, const char *text, size_t len,
 	snprintf(key, sizeof(key), "%.*s", (int)(eq - text), text);
 	snprintf(value, sizeof(value), "%.*s",
 		 (int)(len - (size_t)(eq - text) - 1), eq + 1);
-	return machine_file_override(mf, key, value);
+	return machine_file_override(mf, key, value, "");
 }
 
 /*

@@ -26,6 +26,7 @@ struct line {
 	char name[MF_NAME_MAX];
 	unsigned int tracker, when, how;
 	uint64_t page_size; /* 0: not given */
+	char reason[512];
 };
 
 struct plan_file {
@@ -107,7 +108,8 @@ static int each_line(const struct jp *at, size_t i, void *ctx)
 		JP_FIELD(line, name, "space", pass_over),
 		JP_FIELD(line, name, "quiet_read", pass_over),
 		JP_FIELD(line, name, "covered_by", pass_over),
-		JP_FIELD(line, name, "reason", pass_over),
+		JP_FIELD(line, reason, "reason", jp_read_text,
+			 .cap = sizeof(((struct line *)0)->reason)),
 		JP_FIELD(line, name, "predicted_service_gap_ms", pass_over),
 		JP_FIELD(line, name, "predicted_slowdown", pass_over),
 		JP_FIELD(line, name, "predicted_dirty_bytes", pass_over),
@@ -158,16 +160,16 @@ static const struct jp_field plan_fields[] = {
 	JP_FIELD(plan_file, stop_copy, "predicted", pass_over),
 };
 
-static int set(struct machine_file *mf, const char *name, const char *what,
+static int set(struct machine_file *mf, const struct line *l, const char *what,
 	       const char *value, bool wins)
 {
 	char key[96];
 
-	snprintf(key, sizeof(key), "%s.%s", name, what);
+	snprintf(key, sizeof(key), "%s.%s", l->name, what);
 	for (size_t i = 0; i < mf->policy.nr_overrides && !wins; i++)
 		if (!strcmp(mf->policy.overrides[i].key, key))
 			return 0;
-	return machine_file_override(mf, key, value);
+	return machine_file_override(mf, key, value, l->reason);
 }
 
 static int obey_line(struct machine_file *mf, const struct line *l, bool wins)
@@ -176,14 +178,14 @@ static int obey_line(struct machine_file *mf, const struct line *l, bool wins)
 	int r = 0;
 
 	if (l->tracker != UNSET)
-		r = set(mf, l->name, "tracker", trackers[l->tracker], wins);
+		r = set(mf, l, "tracker", trackers[l->tracker], wins);
 	snprintf(size, sizeof(size), "%" PRIu64, l->page_size);
 	if (!r && l->page_size)
-		r = set(mf, l->name, "page_size", size, wins);
+		r = set(mf, l, "page_size", size, wins);
 	if (!r && l->when != UNSET)
-		r = set(mf, l->name, "suspend", whens[l->when], wins);
+		r = set(mf, l, "suspend", whens[l->when], wins);
 	if (!r && l->how != UNSET)
-		r = set(mf, l->name, "how", hows[l->how], wins);
+		r = set(mf, l, "how", hows[l->how], wins);
 	return r;
 }
 

@@ -121,6 +121,8 @@ static int ask(struct planner *p, struct asked *a)
 	for (size_t i = 0; i < m->nr_overrides; i++) {
 		a->overrides[i].key = m->overrides[i].key;
 		a->overrides[i].value = m->overrides[i].value;
+		if (m->overrides[i].reason[0])
+			a->overrides[i].reason = m->overrides[i].reason;
 	}
 	for (size_t i = 0; i < mf->nr_spaces; i++) {
 		a->spaces[i].name = mf->spaces[i].name;
