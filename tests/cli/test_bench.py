@@ -119,6 +119,37 @@ def test_devices_and_host_are_measured(measured):
     assert 0.3 < profile["zero_share"]["median"] < 1
 
 
+def test_zeroes_are_told_from_what_is_sent(measured):
+    profile, _ = measured
+    shares = [profile["zero_share"]["median"]]
+    shares += [z["share"]["median"] for z in profile["zero_later"]]
+    assert [z["after_ns"] for z in profile["zero_later"]] == [10**9, 3 * 10**9]
+    # Memory fills.
+    assert shares == sorted(shares, reverse=True)
+    assert shares[-1] < shares[0]
+    # Half of what mdev0 has pinned is only read: nobody ever wrote there.
+    for d in pages(profile, "lone.pinned")[4 * K]["dirty"]:
+        assert 0.4 < d["zero_share"]["median"] <= 0.6
+    for d in pages(profile, "nic0.device")[4 * K]["dirty"]:
+        assert d["zero_share"]["median"] == 0
+
+
+def test_what_dirties_much_is_followed_for_long(spoor, machine, tmp_path):
+    path = tmp_path / "profile.json"
+    run = spoor("bench", machine(base=TINY), "-o", path, "--quiet", timeout=200)
+    assert run.code == 0, run.err
+    profile = json.loads(path.read_text())
+    dirty = pages(profile, "cpu.process")[4 * K]["dirty"]
+    seconds = [round(d["interval_ns"] / 1e9, 2) for d in dirty]
+    assert seconds[:5] == [0.01, 0.03, 0.1, 0.3, 1]
+    assert seconds[5] >= 3 and seconds[6] >= 10 and len(seconds) == 7
+    grown = [d["bytes"]["median"] for d in dirty]
+    # All of the set in the end, and little more: the guest's own.
+    assert grown[4] < grown[5] <= grown[6] < K * K + 64 * K
+    assert grown[6] > 0.9 * K * K
+    assert len(profile["zero_later"]) == 3
+
+
 def test_figures_are_ordered_and_say_where_they_come_from(measured):
     profile, _ = measured
     all_of_it = list(figures(profile))
