@@ -137,9 +137,9 @@ def test_maps_of_the_rounds_add_up_to_what_was_sent(migrated):
     assert 0 < pause["begin_ms"] <= rounds[-1]["begin_ms"]
     assert pause["begin_ms"] < pause["verify_begin_ms"] < \
         pause["verify_end_ms"] < pause["end_ms"]
-    # Two clocks' readings apart: the source's DONE comes a little later.
-    assert pause["end_ms"] - pause["begin_ms"] == pytest.approx(
-        events[-1]["downtime_ms"] + events[-1]["verify_ms"], rel=0.5, abs=20)
+    # The source hears of it with DONE, later.
+    assert pause["end_ms"] - pause["begin_ms"] <= \
+        events[-1]["downtime_ms"] + events[-1]["verify_ms"]
 
 
 def test_page_of_migrate_is_that_of_its_events(spoor, migrated):
@@ -183,9 +183,12 @@ def test_colours_follow_the_system(chromium, migrated):
     light = chromium.eval(fill)
     chromium.call("Emulation.setEmulatedMedia", features=[
         {"name": "prefers-color-scheme", "value": "dark"}])
+    # It is told of that when it has a turn, and then draws.
     assert chromium.eval(
-        "new Promise((r) => setTimeout(r, 500)).then(() => drawing)"
-        f".then(() => {fill})") != light
+        "(async (end) => { for (;;) {"
+        " await new Promise((r) => setTimeout(r, 50)); await drawing;"
+        f" if ({fill} !== {json.dumps(light)} || Date.now() > end)"
+        f" return {fill}; }} }})(Date.now() + 40000)") != light
     assert chromium.complaints() == []
 
 
@@ -315,8 +318,10 @@ def test_refused_migration_has_a_page_too(spoor, machine, tmp_path):
                 "--report", page)
     assert run.code == 3
     events = json.loads(Elements(page).events)["inputs"][0]["events"]
-    assert [e["event"] for e in events] == ["plan", "result"]
-    assert events[0]["blockers"]
+    # Devices' notes come when they come, or not before it is over.
+    plan, result = [e for e in events if e["event"] != "note"]
+    assert plan["event"] == "plan" and plan["blockers"]
+    assert result["event"] == "result"
 
 
 def test_nothing_is_left_where_nothing_was_begun(spoor, machine, tmp_path):
