@@ -49,6 +49,7 @@ static void *run_cpu(void *opaque)
 				(uint64_t *)(void *)(g->hva[0] + at / 8 * 8), n,
 				__ATOMIC_RELAXED);
 		}
+		atomic_fetch_add(&g->turns, 1);
 		usleep(200);
 		pthread_mutex_lock(&g->lock);
 	}

@@ -47,6 +47,7 @@ struct guest {
 	bool paused, idle; /* asked to pause; does so */
 	bool quit;
 	size_t working_set; /* bytes of region 0 that the CPU stores to */
+	atomic_uint turns; /* of 64 stores each */
 
 	/* Hooks fail with these. */
 	int fail_pause, fail_resume, fail_save, fail_load, fail_verify;

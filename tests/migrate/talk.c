@@ -31,7 +31,7 @@ static void *run(void *opaque)
 	return NULL;
 }
 
-static struct talk *begin(bool source)
+static struct talk *begin(bool source, uint32_t silence_ms)
 {
 	struct talk *t = calloc(1, sizeof(*t));
 	int fds[2];
@@ -42,19 +42,19 @@ static struct talk *begin(bool source)
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	t->fd = fds[0];
 	t->real->opts.fd = fds[1];
-	t->real->opts.silence_ns = source ? 100000000ull : 2000000000ull;
+	t->real->opts.silence_ns = silence_ms * 1000000ull;
 	assert_int_equal(pthread_create(&t->thread, NULL, run, t), 0);
 	return t;
 }
 
 struct talk *talk_to_destination(void)
 {
-	return begin(false);
+	return begin(false, 2000);
 }
 
-struct talk *talk_to_source(void)
+struct talk *talk_to_source(uint32_t silence_ms)
 {
-	return begin(true);
+	return begin(true, silence_ms);
 }
 
 void say(struct talk *t, unsigned int type, unsigned int flags,

@@ -19,7 +19,7 @@ struct talk {
 
 /* The real one runs; say and hear. */
 struct talk *talk_to_destination(void);
-struct talk *talk_to_source(void);
+struct talk *talk_to_source(uint32_t silence_ms);
 void say(struct talk *t, unsigned int type, unsigned int flags,
 	 const void *data, size_t len);
 /* Clears @b. */
