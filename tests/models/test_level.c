@@ -104,7 +104,8 @@ static void no_dma_is_left_behind_by_a_stop(void **state)
 	put_fill(DESC, 0, 500 * PAGE, 0);
 	pthread_create(&threads[0], NULL, ring_for_ever, NULL);
 	pthread_create(&threads[1], NULL, poke_for_ever, NULL);
-	for (int i = 0; i < 300; i++) {
+	/* Rounds enough, and there was something to stop in some of them. */
+	for (int i = 0; i < 300 || h->writes <= 1000; i++) {
 		assert_int_equal(model_set_level(m, MODEL_STOPPED), 0);
 		h->forbid = true;
 		before = h->writes;
@@ -120,7 +121,6 @@ static void no_dma_is_left_behind_by_a_stop(void **state)
 	pthread_join(threads[0], NULL);
 	pthread_join(threads[1], NULL);
 	assert_int_equal(h->forbidden, 0);
-	assert_true(h->writes > 1000);
 }
 
 static void p2p_that_stops_all_is_as_quiet(void **state)
@@ -172,6 +172,15 @@ static void p2p_holds_dma_to_peers_in_order_until_running(void **state)
 	assert_true(fake_get64(h, 3 * PAGE) != 0);
 }
 
+/* More work than is done before it is stopped, whoever has a turn. */
+static void linger(struct fake_host *host, uint64_t iova, size_t len)
+{
+	(void)host;
+	(void)iova;
+	(void)len;
+	sleep_us(50);
+}
+
 static void stopping_takes_its_time_and_is_at_work_meanwhile(void **state)
 {
 	struct model_config c = fake_config("dsa");
@@ -180,7 +189,8 @@ static void stopping_takes_its_time_and_is_at_work_meanwhile(void **state)
 	int64_t ms;
 
 	(void)state;
-	c.stop_ms = 30;
+	c.stop_ms = 300;
+	h->after_write = linger;
 	make(&c);
 	put_fill(DESC, 0, 900 * PAGE, 1);
 	for (int i = 0; i < 60; i++)
@@ -190,8 +200,8 @@ static void stopping_takes_its_time_and_is_at_work_meanwhile(void **state)
 	assert_int_equal(model_set_level(m, MODEL_STOPPED), 0);
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	ms = (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000;
-	assert_true(ms >= 29);
-	assert_true(h->writes > before + 100);
+	assert_true(ms >= 299);
+	assert_true(h->writes > before + 20);
 	before = h->writes;
 	sleep_us(1000);
 	assert_int_equal(h->writes, before);
@@ -199,7 +209,7 @@ static void stopping_takes_its_time_and_is_at_work_meanwhile(void **state)
 	assert_int_equal(model_set_level(m, MODEL_STOPPED), 0);
 	clock_gettime(CLOCK_MONOTONIC, &a);
 	ms = (a.tv_sec - b.tv_sec) * 1000 + (a.tv_nsec - b.tv_nsec) / 1000000;
-	assert_true(ms < 29);
+	assert_true(ms < 299);
 }
 
 static void held_dma_travels_and_goes_on_at_the_destination(void **state)

@@ -90,12 +90,12 @@ static void send_to(uint16_t port, const void *buf, size_t len)
 			 len);
 }
 
-/* A packet of @len bytes within a second; -1: none. */
+/* The next packet; -1: none, in what is for ever. */
 static ssize_t hear(void *buf, size_t cap)
 {
 	struct pollfd fd = { .fd = client, .events = POLLIN };
 
-	if (poll(&fd, 1, 1000) != 1)
+	if (poll(&fd, 1, 20000) != 1)
 		return -1;
 	return recv(client, buf, cap, 0);
 }
