@@ -65,6 +65,8 @@ struct side {
 	atomic_bool quit;
 	bool source;
 	bool mapped; /* region 1 is */
+	atomic_bool mapping; /* the mapper goes on; not after an error */
+	atomic_uint map_turns;
 	int failures; /* reports that were made to fail */
 };
 
@@ -95,6 +97,17 @@ static void map_or_unmap(struct side *side, bool map)
 	side->r->maps++;
 }
 
+/* Between sending and the next read: something to read, whoever is busy. */
+static void let_others_go_on(struct side *side)
+{
+	const unsigned int before = atomic_load(&side->map_turns);
+
+	vmm_let_writers_write(&side->vmm);
+	while (atomic_load(&side->mapping) &&
+	       atomic_load(&side->map_turns) - before < 2)
+		usleep(500);
+}
+
 static void on_event(void *opaque, const struct spoor_event *event)
 {
 	struct side *side = opaque;
@@ -112,9 +125,8 @@ static void on_event(void *opaque, const struct spoor_event *event)
 		add(r->states, sizeof(r->states),
 		    spoor_device_state_name(event->to), " ");
 	}
-	/* Time to write something between sending and the next read. */
 	if (event->type == SPOOR_EVENT_ROUND && side->source)
-		usleep(2000);
+		let_others_go_on(side);
 	if (event->type == SPOOR_EVENT_ROUND && event->round &&
 	    event->round == side->s->unmap_at)
 		map_or_unmap(side, false);
@@ -132,8 +144,10 @@ static void *map_main(void *arg)
 
 	while (!atomic_load(&side->quit) && !side->r->map_error) {
 		map_or_unmap(side, !side->mapped);
+		atomic_fetch_add(&side->map_turns, 1);
 		usleep(side->mapped ? 700 : 300);
 	}
+	atomic_store(&side->mapping, false);
 	return NULL;
 }
 
@@ -158,6 +172,7 @@ static int run_source(struct side *side, const struct spoor_run_opts *opts,
 	for (size_t i = 0; i < plan->nr_lines; i++)
 		add(side->r->notes, sizeof(side->r->notes),
 		    plan->lines[i].covered_by, "\n");
+	atomic_store(&side->mapping, s->remap);
 	if (s->remap)
 		pthread_create(&side->mapper, NULL, map_main, side);
 	ret = spoor_source_run(side->vmm.machine, plan, opts, result);

@@ -228,6 +228,7 @@ static void *cpu_main(void *arg)
 				     n);
 		}
 		pthread_mutex_unlock(&vmm->cpu_lock);
+		atomic_fetch_add(&vmm->cpu_turns, 1);
 		usleep(50);
 	}
 	return NULL;
@@ -259,6 +260,7 @@ static void *dma_main(void *arg)
 						   512u * ((unsigned int)i + 1),
 					   buf, sizeof(buf));
 		}
+		atomic_fetch_add(&vmm->dma_turns, 1);
 		usleep(50);
 	}
 	return NULL;
@@ -280,6 +282,23 @@ int vmm_start_writers(struct vmm *vmm)
 		return -err;
 	vmm->have_dma = true;
 	return 0;
+}
+
+static void wait_for_turns(atomic_uint *turns)
+{
+	const unsigned int before = atomic_load(turns);
+
+	/* One may have begun already. */
+	while (atomic_load(turns) - before < 2)
+		usleep(500);
+}
+
+void vmm_let_writers_write(struct vmm *vmm)
+{
+	if (vmm->have_cpu)
+		wait_for_turns(&vmm->cpu_turns);
+	if (vmm->have_dma)
+		wait_for_turns(&vmm->dma_turns);
 }
 
 void vmm_stop_writers(struct vmm *vmm)

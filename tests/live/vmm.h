@@ -52,6 +52,7 @@ struct vmm {
 	atomic_bool blocked[VMM_MAX_DEVICES];
 	pthread_mutex_t cpu_lock;
 	bool have_cpu, have_dma;
+	atomic_uint cpu_turns, dma_turns; /* each wrote, or was not let */
 	atomic_uint nr_pause, nr_resume;
 };
 
@@ -60,6 +61,8 @@ int vmm_open(struct vmm *vmm, const struct vmm_config *config);
 /* Begin to write: at the source before, at the destination after. */
 int vmm_start_writers(struct vmm *vmm);
 void vmm_stop_writers(struct vmm *vmm);
+/* Until each has had a turn, from its beginning to its end. */
+void vmm_let_writers_write(struct vmm *vmm);
 void vmm_close(struct vmm *vmm);
 
 /* For spoor_machine_new(). */
