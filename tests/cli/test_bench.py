@@ -8,6 +8,8 @@ import signal
 
 import pytest
 
+from page import NO_PAGES, inputs_of
+
 K = 1024
 MACHINE = {
     "memory": [{"iova": "0x0", "size": "64M"}],
@@ -24,6 +26,7 @@ MACHINE = {
          "pins": {"read": "1M", "write": "1M"}},
     ],
     "cpu": {"writers": [{"rate": "8M/s", "set": "16M"}]},
+    "link": {"rate": "10G"},
 }
 # One device without a tracker, and a CPU: soon done.
 TINY = {
@@ -63,9 +66,13 @@ def measured(spoor, machine, tmp_path, kept):
     """The machine's profile and the run that made it, once for all tests."""
     if not kept:
         path = tmp_path / "profile.json"
-        run = run_bench(spoor, machine(base=MACHINE), "-o", path, "--json")
+        page = [] if NO_PAGES else ["--report", tmp_path / "page.html"]
+        run = run_bench(spoor, machine(base=MACHINE), "-o", path, "--json",
+                        *page)
         assert run.code == 0, run.err
         kept["run"] = run
+        if page:
+            kept["page"] = inputs_of(page[1])
         kept["text"] = path.read_text()
     return json.loads(kept["text"]), kept["run"]
 
@@ -99,6 +106,20 @@ def test_every_tracker_is_measured_at_every_page_size(measured):
             assert "read_page_ns" in p or "read_run_ns" in p, t["name"]
             assert "slowdown" in p
             assert ("delay" in p) == (t["kind"] != "process"), t["name"]
+
+
+def test_report_draws_what_was_just_measured(measured, kept):
+    if NO_PAGES:
+        pytest.skip(NO_PAGES)
+    shown, = kept["page"]
+    assert shown["name"] == "machine.json"
+    assert shown["profile"] == measured[0]
+    sizes = {(c["tracker"], c["link_bytes_per_s"]):
+             [p["page_size"] for p in c["pages"]] for c in shown["costs"]}
+    # The machine's own link, beside the two.
+    assert sizes == {(t, r): TRACKERS[t] for t in TRACKERS
+                     if t != "cpu.process"
+                     for r in (125000000, 1250000000, 12500000000)}
 
 
 def test_devices_and_host_are_measured(measured):

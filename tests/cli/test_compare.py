@@ -9,6 +9,8 @@ import signal
 import pytest
 
 from conftest import SMALL, example
+from page import NO_PAGES, inputs_of
+from test_plan import small_profile
 
 # Of nobody's figures: nothing is measured first, nothing is predicted.
 EMPTY = {"spoor_profile": 1}
@@ -239,6 +241,23 @@ def test_report_draws_the_runs(compare, tmp_path):
     text = page.read_text()
     assert '"event":"comparison"' in text
     assert text.count('"event":"result"') == 4
+    # A profile without figures is no picture.
+    assert [sorted(i) for i in inputs_of(page)] == [["events", "name"]]
+
+
+@pytest.mark.skipif(bool(NO_PAGES), reason=NO_PAGES)
+def test_report_draws_the_given_profile(compare, tmp_path):
+    page, profile = tmp_path / "page.html", tmp_path / "given.json"
+    profile.write_text(json.dumps(small_profile()))
+    run = compare("device", "--report", page, "--profile", profile, "--links",
+                  "1G,40G")
+    assert run.code == 0, run.err
+    given, runs = inputs_of(page)
+    assert given["name"] == "given.json"
+    assert given["profile"]["trackers"][0]["name"] == "nic0.device"
+    assert {c["link_bytes_per_s"] for c in given["costs"]} == {
+        125000000, 5000000000}
+    assert runs["events"][-1]["event"] == "comparison"
 
 
 def test_interrupt_tells_what_was_measured(start, machine, tmp_path):

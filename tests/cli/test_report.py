@@ -2,7 +2,6 @@
 """The page with plots: what it is made from, and that a browser draws it."""
 
 import copy
-import html.parser
 import json
 import os
 import subprocess
@@ -11,12 +10,10 @@ import pytest
 
 import browser
 from conftest import SMALL, SPOOR
+from page import NO_PAGES, Elements, inputs_of
+from test_plan import line, plan_of, small_profile, two_links
 
-NOTHING = subprocess.run([SPOOR, "report", "/dev/null", "-o", "/dev/null"],
-                         capture_output=True)
-# That it says so, test_usage holds.
-pytestmark = pytest.mark.skipif(NOTHING.returncode == 77,
-                                reason=NOTHING.stderr.decode())
+pytestmark = pytest.mark.skipif(bool(NO_PAGES), reason=NO_PAGES)
 
 RUN = copy.deepcopy(SMALL)
 RUN["devices"][0]["clients"] = {"rate": 500}
@@ -94,26 +91,6 @@ def made(spoor, tmp_path):
     return make
 
 
-class Elements(html.parser.HTMLParser):
-    """Every element's attributes, and the events."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.found, self.events, self.inside = [], "", False
-        self.feed(path.read_text())
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
-        self.inside = dict(attrs).get("id") == "events"
-
-    def handle_data(self, data):
-        if self.inside:
-            self.events += data
-
-    def handle_endtag(self, tag):
-        self.inside = False
-
-
 def drawn(chromium, page, **how):
     chromium.open(page, **how)
     assert chromium.complaints() == []
@@ -147,8 +124,7 @@ def test_page_of_migrate_is_that_of_its_events(spoor, migrated):
                 migrated / "made.html", "--json")
     assert run.code == 0, run.err
     assert run.result()["runs"] == 1
-    own, made = (json.loads(Elements(migrated / n).events)["inputs"]
-                 for n in ("own.html", "made.html"))
+    own, made = (inputs_of(migrated / n) for n in ("own.html", "made.html"))
     assert [i["name"] for i in own + made] == ["machine.json", "run.jsonl"]
     assert own[0]["events"] == made[0]["events"]
     assert made[0]["events"] == [
@@ -211,6 +187,95 @@ def test_runs_of_several_files_are_compared(chromium, made, migrated):
     assert drawn(chromium, page) > 12
     text = chromium.eval("document.body.textContent")
     assert "2: auto" in text and "failed: cut" in text
+
+
+def best_differs():
+    """4K is best on a slow link, 64K on a fast one; and what knows nothing."""
+    p = small_profile()
+    two_links(p)
+    p["memory_bytes"] = 1 << 30
+    for d in p["devices"]:
+        d["reach_bytes"] = 1 << 30
+    del p["trackers"][1]["pages"][0]["dirty"]
+    return p
+
+
+def costs_of(page):
+    return inputs_of(page)[0]["costs"]
+
+
+def test_page_shows_which_size_is_best_on_which_link_and_plan_takes_it(
+        spoor, machine, tmp_path):
+    profile, page = tmp_path / "profile.json", tmp_path / "page.html"
+    profile.write_text(json.dumps(best_differs()))
+    run = spoor("report", profile, "-o", page, "--links", "400G,1G")
+    assert run.code == 0, run.err
+    costs = {(c["tracker"], c["link_bytes_per_s"]): c for c in costs_of(page)}
+    # Of a single size too; not of the CPU, nor of what was not measured.
+    assert sorted(costs) == [(t, r) for t in ("lone.pinned", "nic0.device")
+                             for r in (125000000, 50000000000)]
+
+    for rate, bytes_per_s, best in [("1G", 125000000, 4096),
+                                    ("400G", 50000000000, 65536)]:
+        cost = costs["nic0.device", bytes_per_s]
+        ms = {p["page_size"]: p["last_ms"] for p in cost["pages"]}
+        assert min(ms, key=ms.get) == cost["chosen"] == best, ms
+        assert [p["origin"] for p in cost["pages"]] == ["measured-sw"] * 2
+
+        def change(m):
+            m["memory"][0]["size"] = "1G"
+            m["link"] = {"rate": rate}
+            m["devices"] = m["devices"][:1]
+            m["spaces"] = m["spaces"][:1]
+            m["policy"] = {"nic0.tracker": "device"}
+
+        plan = plan_of(spoor("plan", machine(change), "--profile", profile,
+                             "--simulate", "--json"))
+        assert line(plan, "nic0")["page_size"] == best
+
+
+def test_last_round_costs_what_it_reads_and_sends(spoor, tmp_path):
+    """By hand: 1 GiB at 1 Gbit/s takes so long that all of the set is dirty."""
+    profile, page = tmp_path / "profile.json", tmp_path / "page.html"
+    profile.write_text(json.dumps(best_differs()))
+    assert spoor("report", profile, "-o", page, "--links", "1G").code == 0
+    small, large = [c["pages"] for c in costs_of(page)
+                    if c["tracker"] == "nic0.device"][0]
+    for p, size, rate in (small, 4 << 20, 4e8), (large, 16 << 20, 16e8):
+        running = 1e4 + size / p["page_size"] * 3000
+        # What was written meanwhile is read once more, at the stop.
+        read = 1e4 + rate * running / 1e9 / p["page_size"] * 3000
+        assert p["read_ms"] == pytest.approx(read / 1e6, abs=1e-5)
+        assert p["last_bytes"] == size
+        # and 10 us to walk the bitmap
+        assert p["last_ms"] == pytest.approx(
+            size / 125e6 * 1e3 + read / 1e6 + 0.01, abs=1e-5)
+
+
+def test_browser_draws_costs_by_link(chromium, made):
+    _, page = made(best_differs())
+    # Three trackers' curves, two trackers' costs.
+    assert drawn(chromium, page, width=390) == 5
+    assert chromium.eval("document.documentElement.scrollWidth") <= 390
+    text = chromium.eval("document.body.textContent")
+    assert "nic0.device on 1 Gbit/s: 4K" in text
+    assert "nic0.device on 100 Gbit/s: 64K" in text
+    rings = chromium.eval(
+        "[...document.querySelectorAll('.plot')].map((p) => "
+        "[...p.querySelectorAll('.mark-symbol path')].filter((s) => "
+        "s.getAttribute('fill') === 'transparent' && "
+        "s.getBBox().width > 12).length)")
+    assert rings == [0, 0, 0, 2, 2]
+
+
+@pytest.mark.parametrize("links", ["", "fast", "1G,", "1G,,2G", "0",
+                                   ",".join(f"{n}G" for n in range(1, 10))])
+def test_links_that_are_none_are_refused(spoor, tmp_path, links):
+    (tmp_path / "p").write_text(json.dumps(best_differs()))
+    run = spoor("report", tmp_path / "p", "-o", tmp_path / "page.html",
+                "--links", links)
+    assert run.code == 2 and f"--links {links}: must be rates" in run.err
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_page_loads_nothing(made):
@@ -308,7 +373,7 @@ def test_what_is_unknown_is_ignored(made):
     run, page = made(lines({"event": "weather", "n": "rain"},
                            {**ROUND, "colour": [1, {"a": None}]}))
     assert "1 events of other kinds are not shown" in run.err
-    events = json.loads(Elements(page).events)["inputs"][0]["events"]
+    events = inputs_of(page)[0]["events"]
     assert [e["event"] for e in events] == ["round"]
 
 
@@ -317,7 +382,7 @@ def test_refused_migration_has_a_page_too(spoor, machine, tmp_path):
     run = spoor("migrate", machine(), "--json", "--policy", "strict:pinned",
                 "--report", page)
     assert run.code == 3
-    events = json.loads(Elements(page).events)["inputs"][0]["events"]
+    events = inputs_of(page)[0]["events"]
     # Devices' notes come when they come, or not before it is over.
     plan, result = [e for e in events if e["event"] != "note"]
     assert plan["event"] == "plan" and plan["blockers"]

@@ -14,6 +14,7 @@
 #include "cmd.h"
 #include "migrate.h"
 #include "profile_file.h"
+#include "report.h"
 #include "session.h"
 
 /* A profile is there, or could be: else nothing is started. */
@@ -171,32 +172,57 @@ static void tell(struct session *s, const struct spoor_profile *p,
 		fprintf(stderr, "spoor: %s\n", v->error);
 }
 
-int cmd_bench(const struct opts *o)
+/* Also of what was measured until it failed, or was interrupted. */
+static int draw(struct report *page, const struct machine_file *mf,
+		const struct spoor_profile *p)
+{
+	json_t *json = p && page ? profile_file_json(p) : NULL;
+
+	if (json) {
+		report_input(page, mf->path);
+		report_profile(page, json);
+		json_decref(json);
+	}
+	return report_close(page);
+}
+
+static int measure_and_tell(const struct opts *o, struct machine_file *mf,
+			    struct report *page)
 {
 	struct verdict v = { .exit = EXIT_FAILED, .running = "none" };
-	struct machine_file *mf = NULL;
 	struct spoor_profile *p = NULL;
 	struct session s;
+	int r = session_open(&s, o, mf), drawn;
+
+	if (!r)
+		r = bench_measure(&s, &p, &v);
+	if (r) {
+		report_drop(page);
+	} else {
+		session_stop(&s);
+		tell(&s, p, &v);
+		drawn = draw(page, mf, p);
+		r = v.exit ? v.exit : drawn;
+	}
+	profile_file_free(p);
+	session_close(&s);
+	return r;
+}
+
+int cmd_bench(const struct opts *o)
+{
+	struct machine_file *mf = NULL;
+	struct report *page = NULL;
 	int r = cmd_load(&mf, o->args[0], o, true);
 
 	if (!r)
 		r = check_output(o, mf);
 	if (!r)
 		r = cmd_fits(mf, 1);
-	if (r) {
-		machine_file_free(mf);
-		return r;
-	}
-	r = session_open(&s, o, mf);
 	if (!r)
-		r = bench_measure(&s, &p, &v);
-	if (!r) {
-		session_stop(&s);
-		tell(&s, p, &v);
-		r = v.exit;
-	}
-	profile_file_free(p);
-	session_close(&s);
+		r = report_open_for(&page, o, mf);
+	if (!r)
+		r = measure_and_tell(o, mf, page);
 	machine_file_free(mf);
 	return r;
 }

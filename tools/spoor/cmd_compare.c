@@ -161,8 +161,8 @@ int cmd_compare(const struct opts *o)
 		c->measured.fd = -1;
 		output_init(&c->out, o);
 		r = check(c, names);
-		if (!r && o->report)
-			r = report_open(&c->out.report, o->report, "--report");
+		if (!r)
+			r = report_open_for(&c->out.report, o, c->of[0].mf);
 		if (!r)
 			r = compare_profile(c);
 		if (r)

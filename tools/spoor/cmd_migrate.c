@@ -7,18 +7,6 @@
 #include "migrate.h"
 #include "session.h"
 
-static int open_report(struct report **ret, const struct opts *o)
-{
-	int r;
-
-	if (!o->report)
-		return 0;
-	r = report_open(ret, o->report, "--report");
-	if (!r)
-		report_input(*ret, o->args[0]);
-	return r;
-}
-
 int cmd_migrate(const struct opts *o)
 {
 	struct machine_file *mf = NULL, *dest = NULL;
@@ -37,10 +25,11 @@ int cmd_migrate(const struct opts *o)
 	if (!r)
 		r = cmd_fits(mf, o->to ? 1 : 2);
 	if (!r)
-		r = open_report(&report, o);
+		r = report_open_for(&report, o, mf);
 	if (!r) {
 		r = session_open(&s, o, mf);
 		s.out.report = report;
+		report_input(report, o->args[0]);
 		if (!r)
 			r = migrate_run(&s, dest, &v);
 		if (!r)

@@ -228,6 +228,8 @@ int cmd_report(const struct opts *o)
 		return EXIT_USAGE;
 	}
 	e = report_open(&r, o->output, "-o");
+	if (!e)
+		e = report_links(r, o->links);
 	for (size_t i = 0; !e && i < o->nr_args; i++)
 		e = take_file(r, o->args[i], &t);
 	if (e) {

@@ -12,6 +12,7 @@
 #include "cmd.h"
 #include "opts.h"
 #include "plan_file.h"
+#include "report_costs.h"
 #include "units.h"
 
 enum kind {
@@ -108,7 +109,11 @@ static const struct option_entry table[] = {
 	{ "backend", "iommufd|type1", "what kind of address space to use",
 	  VERB_CHECK | VERB_CHILD, TEXT, AT(backend) },
 	{ "report", "FILE.html", "write a page with plots in the end",
-	  VERB_MIGRATE | VERB_COMPARE, TEXT, AT(report) },
+	  VERB_MIGRATE | VERB_COMPARE | VERB_BENCH, TEXT, AT(report) },
+	{ "links", "RATE,...",
+	  "links that the page prices page sizes for (" REPORT_LINKS_DEFAULT
+	  ")",
+	  VERB_REPORT | VERB_COMPARE | VERB_BENCH, TEXT, AT(links) },
 	{ "output", "FILE.html", "the page to write", VERB_REPORT, TEXT,
 	  AT(output) },
 	{ "completion", NULL, "print a completion script for bash", VERB_HELP,

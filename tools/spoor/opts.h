@@ -37,6 +37,7 @@ struct opts {
 	const char *cpu_tracker; /* auto, async or sync */
 	const char *peer, *backend; /* check */
 	const char *report; /* the page to write beside */
+	const char *links; /* of that page; NULL: its default */
 	const char *output; /* profile, plan or page; NULL: nowhere */
 	const char *profile; /* plan, compare */
 	const char *policies; /* compare */

@@ -14,6 +14,7 @@
 
 #include "cmd.h"
 #include "output.h"
+#include "profile_file.h"
 #include "report.h"
 
 struct report {
@@ -24,6 +25,7 @@ struct report {
 	json_t *events; /* of the last of them, borrowed */
 	size_t nr_events;
 	bool full; /* some are left out */
+	struct report_links links;
 };
 
 int report_open(struct report **ret, const char *path, const char *option)
@@ -40,6 +42,7 @@ int report_open(struct report **ret, const char *path, const char *option)
 	if (!r)
 		goto no_memory;
 	r->path = path;
+	(void)!report_links_parse(&r->links, REPORT_LINKS_DEFAULT);
 	r->made = access(path, F_OK) != 0;
 	r->inputs = json_array();
 	if (!r->inputs)
@@ -59,6 +62,39 @@ no_memory:
 	free(r);
 	output_complain("%s: out of memory", option);
 	return EXIT_FAILED;
+}
+
+int report_links(struct report *r, const char *list)
+{
+	if (!list || !report_links_parse(&r->links, list))
+		return 0;
+	output_complain("--links %s: must be rates in decimal bits a second, "
+			"as 1G, %u at most, with single commas between them",
+			list, REPORT_LINKS_MAX);
+	return EXIT_USAGE;
+}
+
+int report_open_for(struct report **ret, const struct opts *o,
+		    const struct machine_file *mf)
+{
+	struct report *r = NULL;
+	int e;
+
+	if (!o->report)
+		return 0;
+	e = report_open(&r, o->report, "--report");
+	if (!e)
+		e = report_links(r, o->links);
+	if (e) {
+		report_drop(r);
+		return e;
+	}
+	r->links.downtime_ns = mf->policy.downtime_ms * 1000000u;
+	if (mf->link_rate)
+		(void)!report_links_add(&r->links, mf->link_rate,
+					mf->link_latency_us * 1000);
+	*ret = r;
+	return 0;
 }
 
 static json_t *new_input(struct report *r, const char *name)
@@ -101,10 +137,22 @@ bool report_event(struct report *r, const json_t *event)
 
 void report_profile(struct report *r, const json_t *profile)
 {
-	const size_t nr = json_array_size(r->inputs);
+	json_t *input =
+		json_array_get(r->inputs, json_array_size(r->inputs) - 1);
+	struct spoor_profile *p = NULL;
+	struct jp_error error;
+	json_t *costs;
 
-	json_object_set(json_array_get(r->inputs, nr - 1), "profile",
-			(json_t *)profile);
+	json_object_set(input, "profile", (json_t *)profile);
+	r->events = NULL;
+	/* The page shows what it can of one that no plan would take. */
+	if (profile_file_read(&p, profile, &error))
+		return;
+	costs = json_array();
+	if (costs && p->memory_bytes)
+		report_costs(costs, p, &r->links);
+	json_object_set_new(input, "costs", costs);
+	profile_file_free(p);
 }
 
 /* Inside a script, "</script>" ends it, and "<!--" begins something else. */

@@ -3,7 +3,7 @@
  * The page with plots: what `spoor report` makes of files, and what a verb
  * that was asked for --report makes of the events it prints.
  *
- *	report_open()			before anything is started
+ *	report_open_for()		before anything is started
  *	report_input(), report_event()	as they come; report_profile()
  *	report_close()			in the end, whatever came of it
  *
@@ -22,12 +22,15 @@
 #include <jansson.h>
 
 #include "jpath.h"
+#include "report_costs.h"
 
 /* A page with more than this is no use to a browser. */
 #define REPORT_EVENTS_MAX 200000u
 #define REPORT_FILE_MAX	  (64u << 20)
 
 struct report;
+struct opts;
+struct machine_file;
 
 /* report_page.c, made at build time; or report_page_none.c: no page. */
 struct report_page {
@@ -41,10 +44,19 @@ extern const struct report_page report_page;
  * exit code, said on stderr, with *ret untouched.
  */
 int report_open(struct report **ret, const char *path, const char *option);
+/* --links, NULL: as it is; 0, or an exit code, said on stderr. */
+int report_links(struct report *r, const char *list);
+/*
+ * Where --report says, with --links; page sizes are priced for the machine's
+ * own link too.  *ret is untouched if there is no such option.
+ */
+int report_open_for(struct report **ret, const struct opts *o,
+		    const struct machine_file *mf);
 /* What follows is of this source: a file, a machine. */
 void report_input(struct report *r, const char *name);
 /* Kept if the page shows such events; false: it does not.  NULL is no report. */
 bool report_event(struct report *r, const json_t *event);
+/* With what its page sizes cost, where that can be predicted. */
 void report_profile(struct report *r, const json_t *profile);
 /* Writes the page; takes @r, or NULL.  0, or an exit code, said on stderr. */
 int report_close(struct report *r);

@@ -56,6 +56,24 @@ static int keep(struct comparison *c, const struct spoor_profile *p)
 	return r ? EXIT_FAILED : 0;
 }
 
+/* It was looked at already, before anything was started. */
+static void draw_given(const struct comparison *c)
+{
+	struct spoor_profile *p = NULL;
+	struct jp_error error;
+	json_t *json;
+
+	if (!c->out.report || profile_file_load(&p, c->o->profile, &error))
+		return;
+	json = p->nr_trackers ? profile_file_json(p) : NULL;
+	if (json) {
+		report_input(c->out.report, c->o->profile);
+		report_profile(c->out.report, json);
+		json_decref(json);
+	}
+	profile_file_free(p);
+}
+
 int compare_profile(struct comparison *c)
 {
 	struct verdict v = { .exit = EXIT_FAILED };
@@ -65,8 +83,10 @@ int compare_profile(struct comparison *c)
 	struct session s;
 	int r;
 
-	if (c->o->profile)
+	if (c->o->profile) {
+		draw_given(c);
 		return 0;
+	}
 	if (!c->o->quiet)
 		fputs("measuring a profile first\n", stderr);
 	tags = json_object();

@@ -44,12 +44,22 @@ function ms(n) {
 		return "–";
 	if (n >= 1000)
 		return `${Number((n / 1000).toFixed(n < 10000 ? 2 : 1))} s`;
+	if (n < 1)
+		return `${Number(n.toPrecision(2))} ms`;
 	return `${n < 100 && n % 1 ? n.toFixed(1) : Math.round(n)} ms`;
 }
 
 function percent(n) {
 	return has(n) ? `${n < 0.1 && n ? (n * 100).toFixed(1) :
 		Math.round(n * 100)} %` : "–";
+}
+
+// Decimal bits, of bytes.
+function linkRate(n) {
+	const names = ["", "k", "M", "G", "T"];
+	const i = Math.max(0, Math.min(4, Math.floor(Math.log10(n * 8) / 3)));
+
+	return `${Number((n * 8 / 1000 ** i).toFixed(1))} ${names[i]}bit/s`;
 }
 
 // As a machine file has them: 4K, 2M.

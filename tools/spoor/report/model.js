@@ -45,7 +45,8 @@ function modelOf(page) {
 
 	for (const input of page.inputs) {
 		if (input.profile) {
-			model.profiles.push({ name: input.name, ...input.profile });
+			model.profiles.push({ name: input.name, ...input.profile,
+				costs: input.costs || [] });
 			continue;
 		}
 		model.runs.push(...runsOf(input));
@@ -229,10 +230,29 @@ function curvesOf(profile) {
 		name: t.name,
 		points: t.pages.flatMap((p) => (p.dirty || []).filter((d) =>
 			d.bytes).map((d) => ({
-			size: sizeOf(p.page_size), interval: d.interval_ns / 1e6,
+			size: sizeOf(p.page_size), line: d.interval_ns / 1e6,
+			what: `after ${ms(d.interval_ns / 1e6)}`,
 			median: d.bytes.median, origin: d.bytes.origin || "",
 			min: has(d.bytes.min) ? d.bytes.min : d.bytes.median,
 			max: has(d.bytes.max) ? d.bytes.max : d.bytes.median,
 		}))),
 	})).filter((t) => t.points.length);
+}
+
+// What the last round costs with each page size, a line for each link.
+function costsOf(profile) {
+	const priced = profile.costs.filter((c) => c.pages);
+
+	return [...new Set(priced.map((c) => c.tracker))].map((name) => ({
+		name,
+		links: priced.filter((c) => c.tracker === name),
+		points: priced.filter((c) => c.tracker === name).flatMap((c) =>
+			c.pages.map((p) => ({
+				size: p.page_size, line: c.link_bytes_per_s,
+				what: `on ${linkRate(c.link_bytes_per_s)}`,
+				median: p.last_ms, min: p.last_ms, max: p.last_ms,
+				origin: p.origin, chosen: p.page_size === c.chosen,
+				page: p,
+			}))),
+	}));
 }

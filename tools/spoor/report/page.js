@@ -280,11 +280,52 @@ function comparisonSection(name, runs, note) {
 			"failed"}: ${r.refused || r.failed}`))) : null);
 }
 
+function linesOf(curves) {
+	return [...new Set(curves.flatMap((c) => c.points.map((p) => p.line)))]
+		.sort((a, b) => a - b);
+}
+
+// The colours of a curve's lines, from the first to the last.
+function rampLegend(lines, name) {
+	const ramp = (i) => lines.length > 1 ? i / (lines.length - 1) : 0;
+
+	return el("ul", { class: "legend" }, ...lines.map((v, i) => el("li", {},
+		el("span", { style: "background:color-mix(in lab, var(--curve-last) " +
+			`${ramp(i) * 100}%, var(--curve-first))` }), name(v))));
+}
+
+function costs(profile) {
+	const curves = costsOf(profile), links = linesOf(curves);
+	const missing = profile.costs.filter((c) => c.missing);
+	const best = curves.flatMap((c) => c.links.filter((l) =>
+		l.pages.length > 1).map((l) => `${c.name} on ` +
+		`${linkRate(l.link_bytes_per_s)}: ${pageSize(l.chosen)}`));
+
+	return [curves.length ? figure("The best page size, by link", "What it " +
+		"costs, with each page size, to read the tracker, walk its bitmap and " +
+		"send what it reported while the machine stands still, as plan " +
+		"predicts it for a machine where nobody else writes. Ringed: the size " +
+		"that plan takes there. Hollow: rests on assumed figures.",
+	curves.map((c) => ({ title: c.name, make: () => curvePlot({
+		points: c.points, lines: links, format: ms,
+		description: `Cost of the last round of ${c.name} by page size, on ` +
+			`${links.map(linkRate).join(" and ")}` }) })),
+	table("The last round", ["Tracker", "Link", "Page size", "Plan's",
+		"It takes", "of it reading", "Sent in it", "Rounds", "Converges",
+		"Total", "Origin"], curves.flatMap((c) => c.points.map((p) => [c.name,
+		linkRate(p.line), pageSize(p.size), p.chosen ? "yes" : "",
+		ms(p.median), ms(p.page.read_ms), bytes(p.page.last_bytes),
+		count(p.page.rounds), p.page.converges ? "yes" : "no",
+		ms(p.page.total_ms), p.origin]))),
+	rampLegend(links, linkRate)) : null,
+	best.length ? el("ul", { class: "notes" }, ...best.map((b) =>
+		el("li", {}, b))) : null,
+	...missing.map((c) => el("p", { class: "none" },
+		`${c.tracker} is not predicted: ${c.missing}`))];
+}
+
 function profileSection(profile) {
-	const curves = curvesOf(profile);
-	const intervals = [...new Set(curves.flatMap((c) => c.points.map((p) =>
-		p.interval)))].sort((a, b) => a - b);
-	const ramp = (i) => intervals.length > 1 ? i / (intervals.length - 1) : 0;
+	const curves = curvesOf(profile), intervals = linesOf(curves);
 	const from = [profile.host, profile.cpu, profile.kernel].filter((t) => t);
 
 	return el("section", {}, el("h2", {}, `${profile.name}: dirty bytes by ` +
@@ -293,16 +334,15 @@ function profileSection(profile) {
 		"report more than was written. Whiskers: smallest and largest; " +
 		"hollow: assumed, not measured." + (from.length ?
 		` Taken on ${from.join(", ")}.` : ""), curves.map((c) => ({
-		title: c.name, make: () => curvePlot({ points: c.points, intervals,
+		title: c.name, make: () => curvePlot({ points: c.points,
+			lines: intervals, format: bytes,
 			description: `Dirty bytes of ${c.name} by page size` }) })),
 	table("Dirty bytes", ["Tracker", "Page size", "After", "Median", "Least",
 		"Most", "Origin"], curves.flatMap((c) => c.points.map((p) => [c.name,
-		pageSize(p.size), ms(p.interval), bytes(p.median), bytes(p.min),
-		bytes(p.max), p.origin]))),
-	el("ul", { class: "legend" }, ...intervals.map((t, i) => el("li", {},
-		el("span", { style: "background:color-mix(in lab, var(--curve-last) " +
-			`${ramp(i) * 100}%, var(--curve-first))` }), ms(t))))) :
-		el("p", { class: "none" }, "It holds no dirty rates."));
+		pageSize(p.size), ms(p.line), bytes(p.median), bytes(p.min),
+		bytes(p.max), p.origin]))), rampLegend(intervals, ms)) :
+		el("p", { class: "none" }, "It holds no dirty rates."),
+	...costs(profile).filter((x) => x));
 }
 
 let drawing = Promise.resolve();

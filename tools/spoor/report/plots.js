@@ -204,13 +204,13 @@ function timePlot({ description, rows, spans, gaps, bands, domain }) {
 	});
 }
 
-// Curves over page sizes, one an interval; both axes by powers.
-function curvePlot({ description, points, intervals }) {
+// Curves over page sizes, one for each of @lines; both axes by powers.  What
+// was chosen of a line has a ring.
+function curvePlot({ description, points, lines, format }) {
 	const sizes = [...new Set(points.map((p) => p.size))].sort((a, b) => a - b);
 	const rows = points.filter((p) => p.median > 0).map((p) => ({
 		...p, min: p.min > 0 ? p.min : p.median, x: pageSize(p.size),
-		size: p.size, interval: ms(p.interval),
-		hue: intervals.indexOf(p.interval),
+		hue: lines.indexOf(p.line),
 	})).sort((a, b) => a.size - b.size);
 	const most = rows.reduce((m, r) => Math.max(m, r.max), 0) || PAGE;
 	const y = (field) => ({ scale: "y", field });
@@ -222,16 +222,18 @@ function curvePlot({ description, points, intervals }) {
 		scales: [
 			{ name: "x", type: "point", range: "width", padding: 0.3,
 				domain: sizes.map(pageSize) },
-			{ name: "y", type: "log", base: 2, range: "height", zero: false,
-				domain: [Math.min(...rows.map((r) => r.min), most / 2),
-					most] },
+			{ name: "y", type: "log", base: format === bytes ? 2 : 10,
+				range: "height", zero: false,
+				// Room for rings.
+				domain: [Math.min(...rows.map((r) => r.min), most / 2) * 0.9,
+					most * 1.1] },
 			{ name: "hue", type: "linear", interpolate: "lab",
-				domain: [0, Math.max(1, intervals.length - 1)],
+				domain: [0, Math.max(1, lines.length - 1)],
 				range: [colour("curve-first"), colour("curve-last")] },
 		],
 		axes: [
 			{ orient: "left", scale: "y", grid: true, tickCount: 5,
-				domain: false, ticks: false, encode: axisText(bytes) },
+				domain: false, ticks: false, encode: axisText(format) },
 			{ orient: "bottom", scale: "x", title: "page size" },
 		],
 		marks: [{
@@ -248,12 +250,19 @@ function curvePlot({ description, points, intervals }) {
 			} },
 		}, {
 			type: "symbol", from: { data: "rows" }, encode: { update: {
+				x: at, y: y("median"),
+				size: { signal: "datum.chosen ? 260 : 0" },
+				stroke: hue, fill: { value: "transparent" },
+				strokeWidth: { value: 2 },
+			} },
+		}, {
+			type: "symbol", from: { data: "rows" }, encode: { update: {
 				x: at, y: y("median"), size: { value: 46 }, stroke: hue,
 				// Not measured: hollow.
 				fill: [{ test: "datum.origin === 'assumed'",
 					value: colour("surface") }, hue],
-				tooltip: { signal: "datum.x + ', after ' + datum.interval + " +
-					"': ' + bytes(datum.median) + ' ' + datum.origin" },
+				tooltip: { signal: "datum.x + ', ' + datum.what + ': ' + " +
+					`${format.name}(datum.median) + ' ' + datum.origin` },
 			} },
 		}],
 	});
