@@ -85,9 +85,10 @@ static void set_up(struct alone *a, const struct spoor_profile *p,
 				   ? SPOOR_SPACE_TYPE1
 				   : SPOOR_SPACE_IOMMUFD,
 	};
-	a->lines[0] = (struct spoor_plan_override){ OWNER ".tracker", kind };
-	a->lines[1] =
-		(struct spoor_plan_override){ OWNER ".suspend", "together" };
+	a->lines[0] = (struct spoor_plan_override){ .key = OWNER ".tracker",
+						    .value = kind };
+	a->lines[1] = (struct spoor_plan_override){ .key = OWNER ".suspend",
+						    .value = "together" };
 	a->input = (struct spoor_plan_input){
 		.size = sizeof(a->input),
 		.devices = &a->device,
@@ -127,8 +128,8 @@ static int predict(struct alone *a, const struct spoor_link_fact *link,
 	int r;
 
 	a->lines[2] = (struct spoor_plan_override){
-		OWNER ".page_size",
-		units_format_page(size, sizeof(size), page_size)
+		.key = OWNER ".page_size",
+		.value = units_format_page(size, sizeof(size), page_size),
 	};
 	a->input.nr_overrides = 3;
 	r = spoor_plan_make(&plan, &a->input);
