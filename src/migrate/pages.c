@@ -20,6 +20,8 @@
 
 #define PAGE	      SPOOR_STREAM_PAGE
 #define TELL_EVERY_NS 200000000ull
+/* What is told at once: the destination looks at it while more is looked for. */
+#define ZERO_RUN_MAX  (16ull << 20)
 
 bool spoor_page_is_zero(const void *page)
 {
@@ -83,7 +85,8 @@ static int add_zero(struct spoor_sender *s, const struct spoor_range *run)
 {
 	int err = 0;
 
-	if (s->zero.len && s->zero.iova + s->zero.len == run->iova) {
+	if (s->zero.len && s->zero.len < ZERO_RUN_MAX &&
+	    s->zero.iova + s->zero.len == run->iova) {
 		s->zero.len += run->len;
 		return 0;
 	}
