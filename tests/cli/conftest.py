@@ -13,6 +13,9 @@ import pytest
 EXAMPLES = pathlib.Path(os.environ["SPOOR_EXAMPLES"])
 SPOOR = os.environ["SPOOR"]
 
+# Seconds, for what hangs; what is only slow has a busy machine.
+LIMIT = 120
+
 SMALL = {
     "memory": [{"iova": "0x0", "size": "16M"}],
     "spaces": [{"name": "main"}, {"name": "lone", "backend": "type1"}],
@@ -53,7 +56,7 @@ def spoor(tmp_path):
     scratch = tmp_path / "tmp"
     scratch.mkdir()
 
-    def run(*args, timeout=60, env=None, stdout=subprocess.PIPE, closed=()):
+    def run(*args, timeout=LIMIT, env=None, stdout=subprocess.PIPE, closed=()):
         done = subprocess.run(
             [SPOOR, *map(str, args)], stdout=stdout, text=True,
             stderr=subprocess.PIPE, timeout=timeout, stdin=subprocess.DEVNULL,

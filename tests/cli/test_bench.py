@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from conftest import LIMIT
 from page import NO_PAGES, inputs_of
 
 K = 1024
@@ -279,7 +280,7 @@ def test_interrupt_keeps_what_was_measured_and_the_next_run_goes_on(
         if e["event"] == "measured" and e.get("page_size") == 16 * K:
             break
     p.send_signal(signal.SIGINT)
-    out, err = p.communicate(timeout=60)
+    out, err = p.communicate(timeout=LIMIT)
     assert p.returncode == 130, err
     result = json.loads(out.splitlines()[-1])
     assert not result["ok"] and result["exit"] == 130

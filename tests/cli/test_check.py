@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import SPOOR, Run, example
+from conftest import LIMIT, SPOOR, Run, example
 
 ALL = ["stop-copy", "p2p", "pre-copy"]
 # Everything takes five times as long, and DMA in STOP is a data race indeed:
@@ -182,7 +182,7 @@ def test_hardware_is_checked_by_its_address(machine, tmp_path):
         [os.environ["SOFTVFIO_RUN"], "run", machine(base=m), "--", SPOOR,
          "check", "--json", "0000:01:00.0", "--peer",
          "/dev/vfio/devices/vfio2"],
-        capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=LIMIT, stdin=subprocess.DEVNULL,
         env={**os.environ, "TMPDIR": str(tmp_path)})
     r = Run(done)
     assert r.code == 0, (r.err, r.out[-2000:])

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from conftest import SMALL, example
+from conftest import LIMIT, SMALL, example
 from page import NO_PAGES, inputs_of
 from test_plan import small_profile
 
@@ -31,7 +31,7 @@ def compare(spoor, machine, tmp_path):
     profile = tmp_path / "empty.json"
     profile.write_text(json.dumps(EMPTY))
 
-    def run(policies, *args, base=SMALL, change=None, timeout=120):
+    def run(policies, *args, base=SMALL, change=None, timeout=LIMIT):
         return spoor("compare", machine(change, base=base), "--policies",
                      policies, "--profile", profile, *args, timeout=timeout)
 
@@ -50,7 +50,11 @@ def spread_holds(o, key):
 
 
 def test_policies_take_turns_and_each_has_its_figures(compare):
-    run = compare("device,strict:iommu,stop-copy", "--repeat", "2", "--json")
+    def patient(m):
+        m["policy"] = {"downtime_ms": 30000}
+
+    run = compare("device,strict:iommu,stop-copy", "--repeat", "2", "--json",
+                  change=patient)
     assert run.code == 0, run.err
     last = comparison(run)
     assert last["ok"] and "error" not in last
@@ -273,7 +277,7 @@ def test_interrupt_tells_what_was_measured(start, machine, tmp_path):
         if seen and seen[-1] == ("device", 1):
             break
     p.send_signal(signal.SIGINT)
-    out, err = p.communicate(timeout=60)
+    out, err = p.communicate(timeout=LIMIT)
     assert p.returncode == 130, err
     last = json.loads(out.splitlines()[-1])
     assert last["event"] == "comparison"

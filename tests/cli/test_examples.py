@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import EXAMPLES, SPOOR, Run, example
+from conftest import EXAMPLES, LIMIT, SPOOR, Run, example
 
 
 @pytest.fixture
@@ -327,7 +327,7 @@ def test_edu_as_hardware_moves_to_other_addresses(machine, tmp_path, backend):
     done = subprocess.run(
         [os.environ["SOFTVFIO_RUN"], "run", paths[0], "--", SPOOR, "migrate",
          paths[1], "--dest-machine", paths[2], "--json"],
-        capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=LIMIT, stdin=subprocess.DEVNULL,
         env={**os.environ, "TMPDIR": str(tmp_path)})
     r = Run(done)
     d = moved(r)

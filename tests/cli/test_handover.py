@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from conftest import example
+from conftest import LIMIT, example
 
 HEADER = struct.Struct("<IHHIIQQ")
 COMPLETE, READY, COMMIT, DONE = 10, 16, 17, 18
@@ -96,9 +96,9 @@ def cut(start, machine, tmp_path):
 
 
 def end_lines(p, proxy=None):
-    out, err = p.communicate(timeout=40)
+    out, err = p.communicate(timeout=LIMIT)
     if proxy:
-        proxy.thread.join(timeout=10)
+        proxy.thread.join(timeout=LIMIT)
         assert proxy.was_cut
     return p.returncode, [json.loads(line) for line in out.splitlines()], err
 
@@ -139,12 +139,12 @@ def test_cut_ends_as_the_table_says(cut, kind, source, destination, base):
             assert "Nobody is there to say" in err
             held_event(lines, None)
             assert "resume" in err and "discard" in err
-    proxy.thread.join(timeout=10)
+    proxy.thread.join(timeout=LIMIT)
     assert proxy.was_cut
 
 
 def say(path, word):
-    end_at = time.monotonic() + 20
+    end_at = time.monotonic() + LIMIT
     while not os.path.exists(path):
         assert time.monotonic() < end_at
         time.sleep(0.02)

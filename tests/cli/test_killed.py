@@ -12,7 +12,7 @@ import socket
 
 import pytest
 
-from conftest import example
+from conftest import LIMIT, example
 from test_handover import COMMIT, COMPLETE, DONE, HEADER, READY, Proxy, held
 from test_migrate import descendants, gone
 
@@ -76,12 +76,12 @@ def meet(start, machine, tmp_path):
 
     yield go
     for proxy in proxies:
-        proxy.thread.join(timeout=10)
+        proxy.thread.join(timeout=LIMIT)
         assert not proxy.thread.is_alive()
 
 
 def end(p):
-    out, err = p.communicate(timeout=40)
+    out, err = p.communicate(timeout=LIMIT)
     return p.returncode, json.loads(out.splitlines()[-1]), err
 
 
@@ -154,7 +154,7 @@ def test_interrupt_between_hosts(meet, start, who):
         (tx if who == "source" else rx).send_signal(signal.SIGINT)
 
     tx, rx, proxy = meet(PAGES, interrupt, True,
-                         {**SMALL, "link": {"rate": "200M"}})
+                         {**SMALL, "link": {"rate": "40M"}})
     code, result, err = end(tx)
     assert code == (130 if who == "source" else 1), (result, err)
     assert result["running"] == "source" and not result["ok"]

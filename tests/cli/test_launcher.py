@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from conftest import EXAMPLES, SPOOR
+from conftest import EXAMPLES, LIMIT, SPOOR
 
 RUN = os.environ["SOFTVFIO_RUN"]
 UAPI_ONLY = os.environ["SOFTVFIO_UAPI_ONLY"]
@@ -26,7 +26,7 @@ def softvfio(tmp_path):
 
     def run(*args, env=None):
         return subprocess.run([RUN, *map(str, args)], text=True,
-                              capture_output=True, timeout=30,
+                              capture_output=True, timeout=LIMIT,
                               env={**os.environ, "TMPDIR": str(scratch),
                                    **(env or {})})
 
@@ -159,6 +159,6 @@ def test_machine_without_proc_says_so(command, code):
                       capture_output=True).returncode:
         pytest.skip("no mount namespaces here")
     done = subprocess.run([*without, *map(str, command)], text=True,
-                          capture_output=True, timeout=30)
+                          capture_output=True, timeout=LIMIT)
     assert done.returncode == code, done.stderr
     assert "/proc is needed" in done.stderr

@@ -103,7 +103,7 @@ static void bytes_arrive_in_order_no_faster_than_the_rate(void **state)
 	ms = receive_all(&e);
 	pthread_join(sender, NULL);
 	/* 3 MiB at 10 MiB/s; a loaded machine may be later, never sooner. */
-	assert_in_range(ms, 290, 3000);
+	assert_in_range(ms, 290, 60000);
 	part(&e);
 }
 
@@ -121,7 +121,7 @@ static void latency_delays_each_way(void **state)
 	assert_int_equal(send(e.b, "y", 1, 0), 1);
 	assert_int_equal(recv(e.a, &c, 1, 0), 1);
 	assert_int_equal(c, 'y');
-	assert_in_range(now_ms() - begun, 59, 2000);
+	assert_in_range(now_ms() - begun, 59, 60000);
 	part(&e);
 }
 

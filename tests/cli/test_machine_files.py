@@ -317,8 +317,7 @@ def test_json_ends_with_a_result_when_input_is_bad(spoor, machine, args,
     ["probe"], ["receive", "--listen", "unix:/nonexistent/s"]],
     ids=["migrate", "migrate-to", "track", "probe", "receive"])
 def test_memory_that_no_machine_has_is_77(spoor, machine, args):
-    run = spoor(args[0], machine(put((*REGION, "size"), "64T")), *args[1:],
-                timeout=10)
+    run = spoor(args[0], machine(put((*REGION, "size"), "64T")), *args[1:])
     assert run.code == 77, run.err
     assert "memory: all of it is there before the machine runs" in run.err
     assert ("for source and destination" in run.err) == (args == ["migrate"])

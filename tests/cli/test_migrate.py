@@ -15,17 +15,26 @@ import time
 
 import pytest
 
-from conftest import SPOOR
+from conftest import LIMIT, SPOOR
 
 CPU = {
     "memory": [{"iova": "0x0", "size": "4M",
                 "contents": {"pattern": "random", "seed": 3}},
                {"iova": "0x100000000", "size": "32M"}],
     "cpu": {"writers": [{"rate": "20M/s", "set": "4M"}]},
+    # What the CPU can have written by then a busy machine sends in that time.
+    "policy": {"downtime_ms": 30000},
     "run": {"before_ms": 100, "after_ms": 100},
 }
-# Slow enough that it can be met in the middle.
-SLOW = {**CPU, "link": {"rate": "100M", "latency_us": 500}}
+# Slow enough that it can be met in the middle of the first round, which takes
+# seven seconds: who comes late to meet it has a busy machine.
+SLOW = {
+    **CPU,
+    "memory": [{"iova": "0x0", "size": "16M",
+                "contents": {"pattern": "random", "seed": 3}},
+               {"iova": "0x100000000", "size": "32M"}],
+    "link": {"rate": "20M", "latency_us": 500},
+}
 
 
 def descendants(pid):
@@ -64,8 +73,8 @@ def sending(p):
     raise AssertionError("no progress")
 
 
-def gone(pids, seconds=15):
-    end = time.monotonic() + seconds
+def gone(pids):
+    end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         if not any(os.path.exists(f"/proc/{p}") for p in pids):
             return True
@@ -88,7 +97,7 @@ def test_softvfio_goes_behind_what_is_preloaded_already(start, machine,
     assert first == b"libm.so.6"
     assert second.endswith(b"/libsoftvfio.so")
     p.send_signal(signal.SIGINT)
-    p.communicate(timeout=20)
+    p.communicate(timeout=LIMIT)
     assert list(start.scratch.iterdir()) == []
 
 
@@ -138,7 +147,8 @@ def test_verify_off_says_so(spoor, machine):
 
 
 def test_link_limits_the_rate(spoor, machine):
-    run = spoor("migrate", "--json", machine(base=SLOW))
+    link = {"rate": "100M", "latency_us": 500}
+    run = spoor("migrate", "--json", machine(base={**CPU, "link": link}))
     assert run.code == 0, run.err
     first = run.of("round")[0]
     assert first["rate"] < 100e6 / 8 * 1.3
@@ -151,7 +161,7 @@ def test_to_a_receiver(spoor, start, machine, tmp_path, address):
                address.format(tmp=tmp_path))
     bound = until(rx, "note")["text"].split()[-1]
     run = spoor("migrate", "--json", m, "--to", bound)
-    out, err = rx.communicate(timeout=30)
+    out, err = rx.communicate(timeout=LIMIT)
     assert run.code == 0, run.err
     assert rx.returncode == 0, err
     assert run.result()["running"] == "destination"
@@ -178,7 +188,7 @@ def test_receiver_waits_on_when_strangers_call(spoor, start, machine,
             stranger.shutdown(socket.SHUT_WR)
             assert "a connection was no source's" in rx.stderr.readline()
     run = spoor("migrate", "--json", m, "--to", f"unix:{tmp_path}/s")
-    out, err = rx.communicate(timeout=30)
+    out, err = rx.communicate(timeout=LIMIT)
     silent.close()
     assert run.code == 0, run.err
     assert rx.returncode == 0, err
@@ -194,7 +204,7 @@ def test_receiver_with_smaller_memory_refuses(spoor, start, machine,
     until(rx, "note")
     run = spoor("migrate", "--json", machine(base=CPU), "--to",
                 f"unix:{tmp_path}/s")
-    rx.communicate(timeout=30)
+    rx.communicate(timeout=LIMIT)
     assert run.code in (1, 3)
     assert rx.returncode in (1, 3)
     assert run.result()["running"] == "source"
@@ -209,7 +219,7 @@ def test_receiver_with_another_layout_refuses(spoor, start, machine,
     until(rx, "note")
     run = spoor("migrate", "--json", machine(base=CPU), "--to",
                 f"unix:{tmp_path}/s")
-    out, _ = rx.communicate(timeout=30)
+    out, _ = rx.communicate(timeout=LIMIT)
     assert run.code == 1
     assert run.result()["running"] == "source"
     assert "machine file differs" in json.loads(out.splitlines()[-1])["error"]
@@ -223,7 +233,7 @@ def test_interrupt_while_sending_runs_on_at_the_source(start, machine, sig):
     assert sorted(map(role, children)) == ["machine-destination",
                                            "machine-source"]
     p.send_signal(sig)
-    out, err = p.communicate(timeout=30)
+    out, err = p.communicate(timeout=LIMIT)
     assert p.returncode == 130, err
     r = json.loads(out.splitlines()[-1])
     assert r["running"] == "source" and not r["ok"]
@@ -240,7 +250,7 @@ def test_cancel_by_control_socket(start, machine, tmp_path):
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(str(path))
         s.sendall(b"cancel\n")
-        p.communicate(timeout=30)
+        p.communicate(timeout=LIMIT)
     assert p.returncode == 130
     assert not path.exists()
 
@@ -284,7 +294,7 @@ def test_killed_destination_runs_on_at_the_source(start, machine):
     for pid in descendants(p.pid):
         if role(pid) == "machine-destination":
             os.kill(pid, signal.SIGKILL)
-    out, _ = p.communicate(timeout=30)
+    out, _ = p.communicate(timeout=LIMIT)
     assert p.returncode == 1
     r = json.loads(out.splitlines()[-1])
     assert r["running"] == "source"
@@ -327,7 +337,7 @@ def test_receiver_that_lacks_a_migration_feature_names_it(spoor, start,
     until(rx, "note")
     run = spoor("migrate", "--json", machine(change(["stop-copy", "p2p"])),
                 "--to", f"unix:{tmp_path}/s")
-    rx.communicate(timeout=30)
+    rx.communicate(timeout=LIMIT)
     assert "dsa0 migrates with stop-copy, p2p at the source, here with " \
         "stop-copy" in run.result()["error"]
 
@@ -338,7 +348,7 @@ def test_killed_source_dies_with_the_machine(start, machine):
     for pid in descendants(p.pid):
         if role(pid) == "machine-source":
             os.kill(pid, signal.SIGKILL)
-    out, _ = p.communicate(timeout=30)
+    out, _ = p.communicate(timeout=LIMIT)
     assert p.returncode == 1
     r = json.loads(out.splitlines()[-1])
     assert r["running"] == "none"
@@ -356,7 +366,7 @@ def test_service_that_never_came_back_has_no_gap(start, machine):
     for pid in descendants(p.pid):
         if role(pid) == "machine-source":
             os.kill(pid, signal.SIGKILL)
-    out, err = p.communicate(timeout=30)
+    out, err = p.communicate(timeout=LIMIT)
     assert p.returncode == 1, err
     nic = json.loads(out.splitlines()[-1])["devices"][0]
     assert nic["clients"]["answered"] > 0
@@ -369,15 +379,17 @@ def test_track_reports_the_writers_rate(spoor, machine):
     assert run.code == 0, run.err
     reads = [d for e in run.of("track") for d in e["dirty"]]
     assert {d["tracker"] for d in reads} == {"cpu.process"}
-    # 20 MiB/s over 4 MiB: 1024 pages, many of them again and again.
-    assert all(100 < d["pages"] <= 1100 for d in reads), reads
+    # 20 MiB/s over 4 MiB: 1024 pages, many of them again and again, or as many
+    # as a busy machine lets it write.
+    assert all(0 < d["pages"] <= 1100 for d in reads), reads
+    assert max(d["pages"] for d in reads) > 100, reads
 
 
 def test_track_ends_at_an_interrupt(start, machine):
     p = start("track", "--json", machine(base=CPU), "--interval", "0.2")
     until(p, "track")
     p.send_signal(signal.SIGINT)
-    out, _ = p.communicate(timeout=30)
+    out, _ = p.communicate(timeout=LIMIT)
     assert p.returncode == 0
     assert json.loads(out.splitlines()[-1])["ok"]
 

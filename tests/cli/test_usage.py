@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from conftest import EXAMPLES, SPOOR
+from conftest import EXAMPLES, LIMIT, SPOOR
 
 MAN = pathlib.Path(os.environ["SPOOR_MAN"])
 BUILT = ["migrate", "receive", "track", "probe", "check", "bench", "plan",
@@ -52,7 +52,7 @@ def on_terminal(args, env):
     except OSError:
         pass
     os.close(here)
-    return p.wait(timeout=20), out.decode()
+    return p.wait(timeout=LIMIT), out.decode()
 
 
 @pytest.mark.parametrize("man", ["echo \"man $*\"", "echo none >&2; exit 16",
@@ -167,7 +167,7 @@ def test_machine_process_without_softvfio_opens_nothing(tmp_path, machine):
         subprocess.run(
             [os.environ["SPOOR"], "machine-probe", "--control-fd",
              str(its.fileno()), "--parent", str(os.getpid()), "--", machine()],
-            pass_fds=[its.fileno()], env=env, timeout=30, check=True)
+            pass_fds=[its.fileno()], env=env, timeout=LIMIT, check=True)
         its.close()
         said = ours.makefile().read()
     failed = json.loads(said)
@@ -180,7 +180,7 @@ def test_track_ends_when_nobody_reads_on(start, machine):
     assert p.stdout.readline().startswith("Plan")
     p.stdout.close()
     p.stdout = None
-    _, err = p.communicate(timeout=20)
+    _, err = p.communicate(timeout=LIMIT)
     assert p.returncode == 1
     assert "nobody reads" in err
     assert list(start.scratch.iterdir()) == []
