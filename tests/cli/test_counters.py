@@ -10,7 +10,7 @@ import json
 
 import pytest
 
-from conftest import EXAMPLES, example
+from conftest import EXAMPLES, example, unhurried
 
 # Machines for other programs, and the one that is to fail.
 OTHERS = {"embed", "uapi-only", "two-spaces-control"}
@@ -51,7 +51,7 @@ def small(name):
     for writer in m["cpu"]["writers"]:
         if writer["set"] == "256M":
             writer["set"] = "64M"
-    return m
+    return unhurried(m)
 
 
 class Counters:
