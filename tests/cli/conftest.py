@@ -111,3 +111,11 @@ def machine(tmp_path):
 
 def example(name):
     return json.loads((EXAMPLES / f"{name}.json").read_text())
+
+
+def unhurried(m):
+    """An example for a busy machine: its devices and CPUs have many a turn to
+    write before all is sent, and clients many a try before it ends."""
+    m.setdefault("link", {"rate": "800M"})
+    m["run"]["after_ms"] = 800
+    return m

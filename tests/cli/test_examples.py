@@ -7,15 +7,15 @@ import subprocess
 
 import pytest
 
-from conftest import EXAMPLES, LIMIT, SPOOR, Run, example
+from conftest import EXAMPLES, LIMIT, SPOOR, Run, example, unhurried
 
 
 @pytest.fixture
-def run(spoor, tmp_path):
+def run(spoor, machine, tmp_path):
     """Migrates an example; the result, and softvfio's counters."""
 
-    def go(name, *args):
-        r = spoor("migrate", "--json", EXAMPLES / f"{name}.json", *args,
+    def go(name):
+        r = spoor("migrate", "--json", machine(base=unhurried(example(name))),
                   env={"SOFTVFIO_STATS": str(tmp_path / "stats.%p")})
         r.stats = [json.loads(p.read_text())
                    for p in tmp_path.glob("stats.*")]
