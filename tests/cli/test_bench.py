@@ -54,7 +54,7 @@ HOST_FIGURES = ["zero_share", "send_bytes_per_s", "zero_bytes_per_s",
 
 
 def run_bench(spoor, *args):
-    return spoor("bench", "--quick", *args, timeout=200)
+    return spoor("bench", "--quick", *args, timeout=2 * LIMIT)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_zeroes_are_told_from_what_is_sent(measured):
 
 def test_what_dirties_much_is_followed_for_long(spoor, machine, tmp_path):
     path = tmp_path / "profile.json"
-    run = spoor("bench", machine(base=TINY), "-o", path, "--quiet", timeout=200)
+    run = spoor("bench", machine(base=TINY), "-o", path, "--quiet", timeout=2 * LIMIT)
     assert run.code == 0, run.err
     profile = json.loads(path.read_text())
     dirty = pages(profile, "cpu.process")[4 * K]["dirty"]
