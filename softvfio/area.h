@@ -95,6 +95,13 @@ struct sv_attachment_ops {
 	 */
 	void (*mark)(struct sv_attachment *a, struct sv_area *area,
 		     uint64_t iova, size_t len);
+	/*
+	 * NULL: what may be written at all always can be.  List read-locked:
+	 * can it now?  Not locked: see to it that it can, as far as it will.
+	 */
+	bool (*writable)(struct sv_attachment *a, struct sv_area *area,
+			 uint64_t iova);
+	void (*write_fault)(struct sv_attachment *a, uint64_t iova);
 	int (*pin)(struct sv_attachment *a, uint64_t iova, uint64_t nr_pages,
 		   bool write);
 	int (*unpin)(struct sv_attachment *a, uint64_t iova, uint64_t nr_pages);

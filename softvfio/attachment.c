@@ -7,7 +7,8 @@
  *
  * Order: the data is copied first, then marked (release).  Whoever reads and
  * clears the mark (acquire) before it looks at the page either sees this
- * write's data or finds this write's mark at the next reading.
+ * write's data or finds this write's mark at the next reading.  Write faults
+ * mark before there is data: hwpt_fault.c has why nothing is lost then.
  */
 #include "softvfio/area.h"
 
@@ -55,6 +56,9 @@ static int access_locked(struct sv_attachment *a, uint64_t iova, size_t len,
 	if (!area->backing)
 		return -EAGAIN;
 	target = target_of(area, iova);
+	if (write && target.ptr && a->ops->writable &&
+	    !a->ops->writable(a, area, iova))
+		return -EINPROGRESS;
 	if (write && mark_first && target.ptr) {
 		/* A planted bug should show: let a reader in between. */
 		a->ops->mark(a, area, iova, len);
@@ -79,9 +83,11 @@ int sv_attachment_access(struct sv_attachment *a, uint64_t iova, size_t len,
 		pthread_rwlock_rdlock(&a->list->lock);
 		err = access_locked(a, iova, len, write, mark_first, fn, ctx);
 		pthread_rwlock_unlock(&a->list->lock);
-		if (err != -EAGAIN)
+		if (err == -EINPROGRESS)
+			a->ops->write_fault(a, iova);
+		else if (err != -EAGAIN)
 			return err;
-		if (pin_late(a, iova))
+		else if (pin_late(a, iova))
 			return -EFAULT;
 	}
 }

@@ -31,6 +31,7 @@ struct sv_config_device {
 	bool emulated; /* vfio_register_emulated_iommu_dev(): mdev */
 	bool noiommu;
 	bool iommu_dirty; /* its IOMMU has dirty bits */
+	bool iommu_faults; /* those stand for write faults, not for bits */
 	uint64_t iommu_page; /* largest I/O page table entry, bytes */
 };
 

@@ -29,6 +29,7 @@ struct sv_key {
 };
 
 static const char *const sv_names_bool[] = { "0", "1", NULL };
+static const char *const sv_names_dirty_by[] = { "bit", "fault", NULL };
 static const char *const sv_names_p2p[] = { "peer", "all", NULL };
 static const char *const sv_names_migration[] = { "stop-copy", "p2p",
 						  "pre-copy", NULL };
@@ -69,6 +70,7 @@ static const struct sv_key sv_keys[] = {
 	SV_BOOL("emulated", emulated),
 	SV_BOOL("noiommu", noiommu),
 	SV_BOOL("iommu_dirty", iommu_dirty),
+	SV_NAME("iommu_dirty_by", iommu_faults, sv_names_dirty_by),
 	SV_NUMBER("iommu_page", iommu_page),
 	SV_STRING("udp", model.udp),
 	SV_NUMBER("dma_us", model.dma_us),

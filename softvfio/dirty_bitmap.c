@@ -7,6 +7,9 @@
  * What was taken is noted until the program has it: if its bitmap cannot be
  * written, all of it is put back.
  *
+ * Where marks come of write faults, they may be ahead of their data: then that
+ * is waited for, before the program is told.
+ *
  * Bits of entries that are larger than the range asked for spill over its end,
  * as far as the bitmap's last 64-bit word; the kernel knows no better.
  *
@@ -256,6 +259,8 @@ static int get_dirty(struct iommufd_hwpt *hwpt, struct harvest *h)
 					 h->nr_taken);
 	}
 	pthread_rwlock_unlock(&hwpt->ioas->list.lock);
+	if (hwpt->faults && h->nr_taken)
+		hwpt_fault_drain(hwpt);
 	return err;
 }
 

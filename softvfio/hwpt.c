@@ -99,6 +99,8 @@ int iommufd_hwpt_new(struct iommufd_ctx *ctx, struct iommufd_ioas *ioas,
 	if (err)
 		goto drain;
 	err = name_stat(hwpt);
+	if (!err && dirty && dev->config->iommu_faults)
+		err = hwpt_fault_start(hwpt);
 	if (err)
 		goto remove;
 	hwpt->next = ioas->hwpts;
@@ -123,6 +125,7 @@ void iommufd_hwpt_free(struct iommufd_ctx *ctx, struct iommufd_hwpt *hwpt)
 
 	iommufd_object_remove(ctx, &hwpt->obj);
 	unlink_hwpt(hwpt);
+	hwpt_fault_stop(hwpt);
 	if (ioas->auto_hwpt == hwpt)
 		ioas->auto_hwpt = NULL;
 	ioas->obj.users--;

@@ -173,30 +173,49 @@ void dirty_table_clear(struct dirty_table *t)
 		atomic_fetch_add(&t->hwpt->stat->discarded, nr);
 }
 
-void dirty_mark(const struct iommufd_hwpt *hwpt, const struct sv_area *area,
-		uint64_t iova)
+static atomic_ullong *word_of(const struct iommufd_hwpt *hwpt,
+			      const struct sv_area *area, uint64_t iova,
+			      unsigned long long *ret_bit)
 {
-	struct dirty_table *t;
+	struct dirty_table *t = dirty_table_find(area, hwpt);
 	const struct dirty_segment *s;
-	unsigned long long bit;
 	size_t entry;
 
-	if (!hwpt->tracking)
-		return;
-	t = dirty_table_find(area, hwpt);
 	assert(t); /* iommufd.h: each area has one */
 	for (s = t->segments; s->last < iova; s++)
 		;
 	entry = s->first + ((iova - s->iova) >> s->shift);
-	bit = 1ull << (entry % 64);
+	*ret_bit = 1ull << (entry % 64);
+	return &t->words[entry / 64];
+}
+
+bool dirty_marked(const struct iommufd_hwpt *hwpt, const struct sv_area *area,
+		  uint64_t iova)
+{
+	unsigned long long bit;
+	atomic_ullong *word;
+
+	if (!hwpt->tracking)
+		return true;
+	word = word_of(hwpt, area, iova, &bit);
+	return atomic_load_explicit(word, memory_order_acquire) & bit;
+}
+
+void dirty_mark(const struct iommufd_hwpt *hwpt, const struct sv_area *area,
+		uint64_t iova)
+{
+	unsigned long long bit;
+	atomic_ullong *word;
+
+	if (!hwpt->tracking)
+		return;
+	word = word_of(hwpt, area, iova, &bit);
 	/*
 	 * Always the read-modify-write, even if the bit looks set: a reader
 	 * may be about to clear it without having our data, and only this
 	 * release, read by a later reader's acquire, carries the data along.
 	 */
-	if (!(atomic_fetch_or_explicit(&t->words[entry / 64], bit,
-				       memory_order_release) &
-	      bit))
+	if (!(atomic_fetch_or_explicit(word, bit, memory_order_release) & bit))
 		atomic_fetch_add_explicit(&hwpt->stat->marks, 1,
 					  memory_order_relaxed);
 }

@@ -78,7 +78,7 @@ void sv_iommufd_unbind(struct sv_device *dev);
 /* Counters of spaces for SOFTVFIO_STATS; calls @fn for each live space. */
 struct sv_space_counters {
 	const char *name; /* "ioas1.hwpt2", "container1" */
-	uint64_t marks, dirty_reads, pages_reported, discarded;
+	uint64_t marks, dirty_reads, pages_reported, discarded, write_faults;
 };
 void sv_spaces_each(void (*fn)(void *ctx, const struct sv_space_counters *c),
 		    void *ctx);

@@ -14,8 +14,8 @@
  * HWPT's tracking flag) changes only with the list's write lock as well.
  * Order: binding lock, context lock, then a device's attachment lock or a
  * list's lock.  DMA takes the last two, in that order, so the attachment lock
- * is never taken with a list locked, and nothing that DMA calls takes a
- * context's lock.
+ * is never taken with a list locked, and nothing that DMA calls, or waits for
+ * (hwpt_fault.c), takes a context's lock.
  */
 #ifndef SOFTVFIO_IOMMUFD_H
 #define SOFTVFIO_IOMMUFD_H
@@ -207,6 +207,8 @@ struct iommufd_hwpt {
 	bool tracking; /* guarded by the IOAS' list lock */
 	uint64_t max_page; /* largest entry, bytes */
 	struct sv_space_stat *stat; /* NULL unless dirty */
+	struct hwpt_faults
+		*faults; /* NULL: it has dirty bits, or is not dirty */
 };
 
 int iommufd_hwpt_alloc(struct iommufd_cmd *cmd);
@@ -252,9 +254,24 @@ struct dirty_table *dirty_table_find(const struct sv_area *area,
 				     const struct iommufd_hwpt *hwpt);
 /* List write-locked.  What was marked is discarded, and counted so. */
 void dirty_table_clear(struct dirty_table *t);
-/* List read-locked: the entry of @iova was written. */
+/* List read-locked: the entry of @iova was written, or may be from now on. */
 void dirty_mark(const struct iommufd_hwpt *hwpt, const struct sv_area *area,
 		uint64_t iova);
+/* List read-locked: is it marked, or is nobody asking? */
+bool dirty_marked(const struct iommufd_hwpt *hwpt, const struct sv_area *area,
+		  uint64_t iova);
+
+/* --- instead of dirty bits, write faults: hwpt_fault.c --- */
+
+struct hwpt_faults;
+
+/* The handler; its HWPT is not anybody's yet, and no more.  -ENOMEM */
+int hwpt_fault_start(struct iommufd_hwpt *hwpt);
+void hwpt_fault_stop(struct iommufd_hwpt *hwpt);
+/* No list locked: @iova cannot be written; returns when it was seen to. */
+void hwpt_fault_write(const struct iommufd_hwpt *hwpt, uint64_t iova);
+/* No list locked: entries were write-protected; until no write is behind. */
+void hwpt_fault_drain(const struct iommufd_hwpt *hwpt);
 
 /* --- what only nested page tables need: fault.c --- */
 

@@ -43,7 +43,23 @@ static void mark_hwpt(struct sv_attachment *a, struct sv_area *area,
 	const struct iommufd_attachment *at = (struct iommufd_attachment *)a;
 
 	(void)len; /* within 4K, so within one entry */
-	dirty_mark(at->hwpt, area, iova);
+	if (!at->hwpt->faults)
+		dirty_mark(at->hwpt, area, iova);
+}
+
+static bool writable(struct sv_attachment *a, struct sv_area *area,
+		     uint64_t iova)
+{
+	const struct iommufd_attachment *at = (struct iommufd_attachment *)a;
+
+	return !at->hwpt->faults || dirty_marked(at->hwpt, area, iova);
+}
+
+static void write_fault(struct sv_attachment *a, uint64_t iova)
+{
+	const struct iommufd_attachment *at = (struct iommufd_attachment *)a;
+
+	hwpt_fault_write(at->hwpt, iova);
 }
 
 static void mark_nothing(struct sv_attachment *a, struct sv_area *area,
@@ -100,7 +116,11 @@ static int unpin_pages(struct sv_attachment *a, uint64_t iova,
 	return pin_pages(a, iova, nr_pages, false);
 }
 
-static const struct sv_attachment_ops device_ops = { .mark = mark_hwpt };
+static const struct sv_attachment_ops device_ops = {
+	.mark = mark_hwpt,
+	.writable = writable,
+	.write_fault = write_fault,
+};
 static const struct sv_attachment_ops access_ops = {
 	.mark = mark_nothing,
 	.pin = pin_pages,

@@ -48,6 +48,7 @@ void sv_spaces_each(void (*fn)(void *ctx, const struct sv_space_counters *c),
 			.dirty_reads = atomic_load(&s->dirty_reads),
 			.pages_reported = atomic_load(&s->pages_reported),
 			.discarded = atomic_load(&s->discarded),
+			.write_faults = atomic_load(&s->write_faults),
 		};
 
 		fn(ctx, &c);

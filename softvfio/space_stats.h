@@ -18,6 +18,7 @@ struct sv_space_stat {
 	 * that went unreported with their mapping or with the tracking.
 	 */
 	atomic_ullong marks, dirty_reads, pages_reported, discarded;
+	atomic_ullong write_faults; /* that a handler served */
 	struct sv_space_stat *next; /* the registry's */
 };
 

@@ -104,8 +104,9 @@ static void put_space(void *ctx, const struct sv_space_counters *c)
 	fprintf(s->out,
 		", \"marks\": %" PRIu64 ", \"dirty_reads\": %" PRIu64
 		", \"pages_reported\": %" PRIu64 ", \"discarded\": %" PRIu64
-		"}",
-		c->marks, c->dirty_reads, c->pages_reported, c->discarded);
+		", \"write_faults\": %" PRIu64 "}",
+		c->marks, c->dirty_reads, c->pages_reported, c->discarded,
+		c->write_faults);
 	s->comma = ", ";
 }
 

@@ -53,8 +53,8 @@ HOST_FIGURES = ["zero_share", "send_bytes_per_s", "zero_bytes_per_s",
                 "handover_ns", "pause_ns", "resume_ns"]
 
 
-def run_bench(spoor, *args):
-    return spoor("bench", "--quick", *args, timeout=2 * LIMIT)
+def run_bench(spoor, *args, **how):
+    return spoor("bench", "--quick", *args, timeout=2 * LIMIT, **how)
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +192,34 @@ def test_what_a_model_is_said_to_cost_is_assumed(measured):
     # 8 MiB/s of 4 KiB pages, or what a busy machine lets it write; 50 ns each
     assert 0.00001 < dsa["slowdown"]["median"] < 0.0003
     assert nic["slowdown"]["origin"] == "measured-sw"
+
+
+def test_iommus_are_measured_by_dirty_bit_and_by_write_fault(
+        spoor, machine, tmp_path):
+    spaces = {"by-bit": {}, "by-fault": {"dirty_by": "fault"}}
+    m = {"memory": [{"iova": "0x0", "size": "32M"}],
+         "spaces": [{"name": n, **s} for n, s in spaces.items()],
+         "devices": [{"name": f"dsa{i}", "model": "dsa", "space": n,
+                      "work": {"rate": "4M/s", "set": "4M", "request": "4K"}}
+                     for i, n in enumerate(spaces)]}
+    run = run_bench(spoor, machine(base=m), "--json",
+                    env={"SOFTVFIO_STATS": str(tmp_path / "stats.%p")})
+    assert run.code == 0, run.err
+    profile = run.result()["profile"]
+    assert {t["name"]: [p["page_size"] for p in t["pages"]]
+            for t in profile["trackers"] if t["kind"] == "iommu"} == {
+        "by-bit.iommu": [4 * K], "by-fault.iommu": [4 * K]}
+    for t in profile["trackers"]:
+        if t["kind"] == "iommu":
+            page = t["pages"][0]
+            assert "slowdown" in page and "delay" in page
+            assert 0 < dirty(page, 10) < dirty(page, 300) <= 8 * K * K
+    counted = [s for f in tmp_path.glob("stats.*")
+               for s in json.loads(f.read_text())["spaces"]]
+    faults = [s for s in counted if s["write_faults"]]
+    assert len(faults) == 1
+    # One device: each mark is a fault of its own.
+    assert faults[0]["write_faults"] == faults[0]["marks"]
 
 
 def dirty(page, ms):

@@ -101,6 +101,22 @@ def test_exact_trackers_report_what_was_marked(migrated, name):
         assert s["marks"] == s["pages_reported"], s
 
 
+def test_iommu_by_write_fault_reports_what_was_marked_and_loses_nothing(
+        spoor, machine, tmp_path):
+    m = example("iommu")
+    m["spaces"] = [{"name": "main", "dirty_by": "fault"}]
+    run = spoor("migrate", "--json", machine(base=m),
+                env={"SOFTVFIO_STATS": str(tmp_path / "stats.%p")})
+    assert run.code == 0, run.out[-2000:] + run.err
+    assert run.result()["verified"]
+    source = Counters(tmp_path.glob("stats.*")).source()
+    read, = [s for s in source["spaces"] if s["dirty_reads"]]
+    assert read["marks"] == read["pages_reported"] > 0
+    # Two devices may fault at one entry.
+    assert read["write_faults"] >= read["marks"]
+    assert sum(d["dma_writes"] for d in source["devices"]) > read["marks"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_trackers_it_is_named_for_are_used(migrated, name):
     r, counters = migrated(name)

@@ -152,6 +152,8 @@ BAD = [
     (put((*DSA, "work"), {"rate": "1M/s", "set": "1M", "p2p": "gpu"}),
      'devices[1].work.p2p: "gpu"'),
     (put(("spaces", 0, "p2p"), True), "spaces[0].p2p"),
+    (put(("spaces", 1, "dirty_by"), "fault"), 'spaces[1].dirty_by: "fault"'),
+    (put(("spaces", 0, "dirty_by"), "magic"), 'spaces[0].dirty_by: "magic"'),
     (put(("spaces", 1, "name"), "main"), 'spaces[1].name: "main"'),
     (put(("spaces", 0, "iommu_page"), "64K"), "spaces[0].iommu_page"),
     (put(("devices",), [{"name": "u", "vfio-user": "/run/x.sock"}]),

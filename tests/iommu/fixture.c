@@ -17,6 +17,7 @@ static pthread_mutex_t fd_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sv_file *fds[NR_FDS];
 static atomic_uint nr_files;
 static struct sv_config config = { .kernel = SV_KERNEL_LATEST };
+static bool by_faults;
 
 const struct sv_config *sv_config(void)
 {
@@ -114,10 +115,17 @@ long test_ioctl(int fd, unsigned long request, void *arg)
 	return r;
 }
 
+void test_by_faults(bool faults)
+{
+	by_faults = faults;
+}
+
 void test_device_init(struct test_device *d, bool dirty, uint64_t page)
 {
 	*d = (struct test_device){
-		.config = { .iommu_dirty = dirty, .iommu_page = page },
+		.config = { .iommu_dirty = dirty,
+			    .iommu_faults = by_faults,
+			    .iommu_page = page },
 	};
 	d->dev.config = &d->config;
 	pthread_rwlock_init(&d->lock, NULL);

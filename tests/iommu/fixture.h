@@ -42,6 +42,8 @@ void test_close(int fd);
 long test_ioctl(int fd, unsigned long request, void *arg);
 
 void test_device_init(struct test_device *d, bool dirty, uint64_t page);
+/* Devices from now on are behind an IOMMU that tracks by write faults. */
+void test_by_faults(bool faults);
 void test_device_fini(struct test_device *d); /* unbinds */
 
 /* The device writes through its attachment. */

@@ -190,6 +190,31 @@ static void marks_that_were_never_reported_are_discarded(void **state)
 	munmap(mem, 4 * PAGE);
 }
 
+static void first_write_to_each_entry_faults(void **state)
+{
+	struct world *w = world(state);
+	uint8_t *mem = test_memory(4 * PAGE, PAGE);
+	const bool faults = w->dev.config.iommu_faults;
+	const uint64_t before = counters(w).write_faults;
+
+	test_map(w->fd, w->ioas, mem, 4 * PAGE, IOVA);
+	touch(w, IOVA);
+	touch(w, IOVA + 8);
+	touch(w, IOVA + PAGE);
+	assert_int_equal(counters(w).write_faults - before, faults ? 2 : 0);
+	assert_int_equal(read_dirty(w, KEEP, IOVA, 4 * PAGE), 0);
+	touch(w, IOVA);
+	assert_int_equal(counters(w).write_faults - before, faults ? 2 : 0);
+	assert_int_equal(read_dirty(w, CLEAR, IOVA, PAGE), 0);
+	touch(w, IOVA);
+	touch(w, IOVA + PAGE);
+	assert_int_equal(counters(w).write_faults - before, faults ? 3 : 0);
+	test_tracking(w->fd, w->hwpt, false);
+	touch(w, IOVA + 2 * PAGE);
+	assert_int_equal(counters(w).write_faults - before, faults ? 3 : 0);
+	munmap(mem, 4 * PAGE);
+}
+
 static void write_across_pages_marks_both(void **state)
 {
 	struct world *w = world(state);
@@ -562,7 +587,7 @@ static void cut_areas_keep_their_dirty_bits(void **state)
 	munmap(va, 16 * PAGE);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 #define T(name)	 cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TH(name) cmocka_unit_test_setup_teardown(name, setup_huge, teardown)
@@ -570,6 +595,7 @@ int main(void)
 		T(cut_areas_keep_their_dirty_bits),
 		T(dirty_is_exact_for_every_size),
 		T(marks_that_were_never_reported_are_discarded),
+		T(first_write_to_each_entry_faults),
 		T(write_across_pages_marks_both),
 		T(reads_and_faults_mark_nothing),
 		T(last_page_of_the_aperture_is_tracked),
@@ -586,5 +612,7 @@ int main(void)
 		T(only_capable_devices_track),
 	};
 
+	(void)argv;
+	test_by_faults(argc > 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

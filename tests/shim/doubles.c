@@ -313,6 +313,7 @@ void sv_spaces_each(void (*fn)(void *ctx, const struct sv_space_counters *c),
 		.dirty_reads = 12,
 		.pages_reported = 13,
 		.discarded = 14,
+		.write_faults = 15,
 	};
 
 	fn(ctx, &c);

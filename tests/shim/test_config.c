@@ -22,6 +22,7 @@ static void fill(struct sv_config_device *d)
 		.migration = SV_MIG_STOP_COPY | SV_MIG_PRE_COPY,
 		.emulated = true,
 		.iommu_dirty = true,
+		.iommu_faults = true,
 		.iommu_page = UINT64_C(1) << 30,
 		.model = {
 			.name = "na me%\n=\x01,é",
@@ -93,6 +94,8 @@ static void every_key_survives_the_round_trip(void **state)
 	assert_int_equal(out[0].migration, in[0].migration);
 	assert_int_equal(out[0].model.pin_dirty, MODEL_PIN_MARK_ONCE);
 	assert_true(out[0].model.p2p_stops_all);
+	assert_true(out[0].iommu_faults);
+	assert_false(out[1].iommu_faults);
 	assert_false(out[1].model.p2p_stops_all);
 	assert_int_equal(out[0].model.faults, MODEL_FAULT_MARK_BEFORE_DATA);
 	free(text);
@@ -119,6 +122,7 @@ static void every_key_has_a_field_of_its_own(void **state)
 		"group=5",
 		"address=0000:77:00.0",
 		"state_size=1",
+		"iommu_dirty_by=fault",
 		"iommu_page=8192",
 		"udp=x",
 		"log_min_page=1",

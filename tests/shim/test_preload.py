@@ -166,7 +166,7 @@ def test_counters_are_written_at_the_end(run):
                           "STOP", "RESUMING", "RUNNING_P2P", "ERROR"]
     assert got["spaces"] == [{"name": "ioas1.hwpt2", "marks": 11,
                               "dirty_reads": 12, "pages_reported": 13,
-                              "discarded": 14}]
+                              "discarded": 14, "write_faults": 15}]
 
 
 def test_a_wrapper_does_not_write_over_its_childs_counters(run):

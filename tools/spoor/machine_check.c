@@ -55,6 +55,12 @@ static int check_spaces(const struct machine_file *mf, struct jp_error *error)
 						    "spaces[%zu].name: \"%s\": "
 						    "is spaces[%zu] too",
 						    i, s->name, j);
+		if (s->dirty_by && s->backend != MF_IOMMUFD)
+			return jp_error_set(error,
+					    "spaces[%zu].dirty_by: \"fault\": "
+					    "only an iommufd space reads its "
+					    "IOMMU's dirty pages",
+					    i);
 		if (s->p2p && s->backend != MF_TYPE1)
 			return jp_error_set(error,
 					    "spaces[%zu].p2p: true: only a "

@@ -47,6 +47,7 @@ struct mf_space {
 	unsigned int backend; /* enum mf_backend */
 	uint64_t iommu_page;
 	bool dirty_tracking;
+	unsigned int dirty_by; /* 0: dirty bits, 1: write faults */
 	bool p2p;
 };
 

@@ -17,6 +17,7 @@
 
 static const char *const fills[] = { "zero", "random", NULL };
 static const char *const backends[] = { "iommufd", "type1", NULL };
+static const char *const dirty_bys[] = { "bit", "fault", NULL };
 static const char *const models[] = {
 	"nic", "dsa", "mdev", "plain", "edu", NULL
 };
@@ -102,6 +103,8 @@ int mf_read_space(const struct jp *at, struct mf_space *ret)
 		      .words = backends),
 		FIELD(mf_space, iommu_page, "iommu_page", read_iommu_page),
 		FIELD(mf_space, dirty_tracking, "dirty_tracking", jp_read_bool),
+		FIELD(mf_space, dirty_by, "dirty_by", jp_read_word,
+		      .words = dirty_bys),
 		FIELD(mf_space, p2p, "p2p", jp_read_bool),
 	};
 

@@ -60,6 +60,7 @@ static void fill_device(const struct machine_file *mf, size_t i,
 	out->emulated = d->model == MF_MDEV;
 	out->noiommu = d->noiommu;
 	out->iommu_dirty = s->dirty_tracking;
+	out->iommu_faults = s->dirty_by;
 	out->iommu_page = s->iommu_page;
 }
 
