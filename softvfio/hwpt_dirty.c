@@ -4,7 +4,8 @@
  *
  * An area's entries are as large as its addresses allow: where iova and memory
  * are aligned alike, 4K entries lead up to the first 2M boundary, 2M ones up
- * to the first 1G boundary, and back down at the end.
+ * to the first 1G boundary, and back down at the end.  An IOMMU whose largest
+ * entry is less than 2M has 4K and that (16K, 64K), and none between.
  *
  * Threads: tables come and go with the list's write lock; bits are atomics.
  * DMA marks with release after its data; whoever clears reads with acquire
@@ -18,7 +19,7 @@
 
 #include "softvfio/space_stats.h"
 
-static const unsigned int entry_shifts[] = { 30, 21, 12 };
+static const unsigned int entry_shifts[] = { 30, 21, 16, 14, 12 };
 
 #define NR_SHIFTS (sizeof(entry_shifts) / sizeof(entry_shifts[0]))
 
@@ -29,6 +30,8 @@ static bool size_allowed(const struct sv_area *area,
 
 	if (size == SV_PAGE_SIZE)
 		return true;
+	if (size < 1u << 21 && size != hwpt->max_page)
+		return false;
 	/* An entry translates all its low bits at once: they must agree. */
 	return hwpt->ioas->huge && size <= hwpt->max_page &&
 	       !((area->iova ^ area->va) & (size - 1));

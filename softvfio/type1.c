@@ -133,8 +133,7 @@ static uint64_t page_sizes(const struct sv_container *c)
 
 		if (!sv_group_physical(g))
 			continue;
-		if (largest >= 1ull << 21)
-			own |= 1ull << 21;
+		own |= largest < 1ull << 21 ? largest : 1ull << 21;
 		if (largest >= 1ull << 30)
 			own |= 1ull << 30;
 		sizes &= own;

@@ -155,7 +155,7 @@ BAD = [
     (put(("spaces", 1, "dirty_by"), "fault"), 'spaces[1].dirty_by: "fault"'),
     (put(("spaces", 0, "dirty_by"), "magic"), 'spaces[0].dirty_by: "magic"'),
     (put(("spaces", 1, "name"), "main"), 'spaces[1].name: "main"'),
-    (put(("spaces", 0, "iommu_page"), "64K"), "spaces[0].iommu_page"),
+    (put(("spaces", 0, "iommu_page"), "32K"), "spaces[0].iommu_page"),
     (put(("devices",), [{"name": "u", "vfio-user": "/run/x.sock"}]),
      "vfio-user devices are not in this version"),
     # contradictory policy

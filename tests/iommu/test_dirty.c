@@ -494,6 +494,45 @@ static void entries_are_as_large_as_addresses_allow(void **state)
 	munmap(mem, 3 * GIB);
 }
 
+/* Not 4K, nor of any size but its own: up to the first boundary, and behind. */
+static void entries_below_2M_are_of_one_size(void **state)
+{
+	static const uint64_t sizes[] = { 4 * PAGE, 16 * PAGE };
+	struct world *w = world(state);
+	const uint64_t len = 4 * MIB, iova = IOVA + 2 * MIB - PAGE;
+	uint8_t *mem = test_memory(6 * MIB, 2 * MIB);
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		uint64_t nr = sizes[i] / PAGE, gone = len;
+
+		test_device_fini(&w->dev);
+		assert_int_equal(try_destroy(w->fd, w->hwpt), 0);
+		test_device_init(&w->dev, true, sizes[i]);
+		w->devid = test_bind(w->fd, &w->dev);
+		w->hwpt = test_hwpt(w->fd, w->devid, w->ioas,
+				    IOMMU_HWPT_ALLOC_DIRTY_TRACKING);
+		test_attach(&w->dev, w->hwpt);
+		test_tracking(w->fd, w->hwpt, true);
+		test_map(w->fd, w->ioas, mem + 2 * MIB - PAGE, len, iova);
+		touch(w, iova);
+		assert_int_equal(read_dirty(w, CLEAR, iova, len), 0);
+		assert_int_equal(count(w), 1);
+		touch(w, iova + 2 * PAGE);
+		assert_int_equal(read_dirty(w, CLEAR, iova, len), 0);
+		assert_int_equal(count(w), nr);
+		assert_true(bit(w, 1) && bit(w, nr));
+		touch(w, iova + 2 * MIB + 3 * PAGE);
+		assert_int_equal(read_dirty(w, CLEAR, iova, len), 0);
+		assert_int_equal(count(w), nr);
+		touch(w, iova + len - PAGE);
+		assert_int_equal(read_dirty(w, CLEAR, iova, len), 0);
+		assert_int_equal(count(w), 1);
+		assert_int_equal(try_unmap(w->fd, w->ioas, iova, &gone), 0);
+	}
+	munmap(mem, 6 * MIB);
+}
+
 static void entries_stay_small_when_they_must(void **state)
 {
 	struct world *w = world(state);
@@ -609,6 +648,7 @@ int main(int argc, char **argv)
 		T(page_tables_over_one_space_have_their_own_bits),
 		TH(entries_are_as_large_as_addresses_allow),
 		TH(entries_stay_small_when_they_must),
+		T(entries_below_2M_are_of_one_size),
 		T(only_capable_devices_track),
 	};
 

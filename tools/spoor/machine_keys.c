@@ -89,8 +89,10 @@ static int read_iommu_page(const struct jp *at, const struct jp_field *f,
 
 	if (jp_read_size(at, f, &v))
 		return -EINVAL;
-	if (v != 1u << 12 && v != 1u << 21 && v != 1u << 30)
-		return jp_fail(at, "must be \"4K\", \"2M\" or \"1G\"");
+	if (v != 1u << 12 && v != 1u << 14 && v != 1u << 16 && v != 1u << 21 &&
+	    v != 1u << 30)
+		return jp_fail(at, "must be \"4K\", \"16K\", \"64K\", \"2M\" "
+				   "or \"1G\"");
 	*(uint64_t *)into = v;
 	return 0;
 }
