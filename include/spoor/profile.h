@@ -54,6 +54,11 @@ struct spoor_profile_page {
 	/* More for each dirty page (of page_size), where they lie scattered. */
 	struct spoor_figure read_page_ns;
 	struct spoor_figure read_run_ns; /* the same where they lie together */
+	/*
+	 * Reported by each read while everything stands still, though nothing
+	 * was written: what is pinned.
+	 */
+	struct spoor_figure still_bytes;
 	struct spoor_figure digest_ns; /* then to take the bitmap and walk it */
 	/* Of what it covers, tracked against not: 0.07 is seven hundredths. */
 	struct spoor_figure slowdown; /* of the work done in a second */
@@ -65,6 +70,8 @@ struct spoor_profile_page {
 struct spoor_profile_tracker {
 	char name[160]; /* "nic0.device", "main.iommu", "cpu.process" */
 	enum spoor_tracker_kind kind;
+	/* What it covers works on so much, says the machine; 0: it does not. */
+	uint64_t set_bytes;
 	struct spoor_profile_page *pages; /* rising sizes */
 	size_t nr_pages;
 };

@@ -244,6 +244,14 @@ static void read_tracker(struct spoor_sim *sim, size_t k, bool stopped)
 		t->since = t->read_at;
 	all = spoor_most(until - t->since, 0);
 	t->unsent = spoor_most(bytes_of(t, all), t->unsent);
+	if (stopped) {
+		/* Pinned pages may count only now. */
+		const double still = spoor_figure_use(
+			sim, &t->page->still_bytes, t->name, NULL);
+
+		t->last_bytes = spoor_most(t->last_bytes, still);
+		t->unsent = spoor_most(t->unsent, still);
+	}
 	t->unsent_runs = runs_of(t, all, t->unsent);
 	t->unsent_zero = t->unsent * zero_of(sim, t, all);
 	ns = t->last_ns = read_cost(sim, t);

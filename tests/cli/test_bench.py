@@ -45,7 +45,9 @@ TRACKERS = {
     "lone.pinned": [4 * K],
     "cpu.process": [4 * K],
 }
-PAGE_FIGURES = ["start_ns", "stop_ns", "read_clean_ns", "digest_ns"]
+PINS = ["while-pinned", "at-unpin", "mark-once"]
+PAGE_FIGURES = ["start_ns", "stop_ns", "read_clean_ns", "still_bytes",
+                "digest_ns"]
 DEVICE_FIGURES = ["state_bytes", "stop_ns", "save_ns", "load_ns", "run_ns",
                   "period_ns"]
 HOST_FIGURES = ["zero_share", "send_bytes_per_s", "zero_bytes_per_s",
@@ -196,7 +198,9 @@ def test_what_a_model_is_said_to_cost_is_assumed(measured):
 
 def test_iommus_are_measured_by_dirty_bit_and_by_write_fault(
         spoor, machine, tmp_path):
-    spaces = {"by-bit": {}, "by-fault": {"dirty_by": "fault"}}
+    """Of each size of entries; both kinds report alike."""
+    spaces = {"by-bit": {}, "by-fault": {"dirty_by": "fault"},
+              "of-16K": {"iommu_page": "16K"}, "of-64K": {"iommu_page": "64K"}}
     m = {"memory": [{"iova": "0x0", "size": "32M"}],
          "spaces": [{"name": n, **s} for n, s in spaces.items()],
          "devices": [{"name": f"dsa{i}", "model": "dsa", "space": n,
@@ -208,9 +212,11 @@ def test_iommus_are_measured_by_dirty_bit_and_by_write_fault(
     profile = run.result()["profile"]
     assert {t["name"]: [p["page_size"] for p in t["pages"]]
             for t in profile["trackers"] if t["kind"] == "iommu"} == {
-        "by-bit.iommu": [4 * K], "by-fault.iommu": [4 * K]}
+        "by-bit.iommu": [4 * K], "by-fault.iommu": [4 * K],
+        "of-16K.iommu": [16 * K], "of-64K.iommu": [64 * K]}
     for t in profile["trackers"]:
         if t["kind"] == "iommu":
+            assert t["set_bytes"] == 4 * K * K
             page = t["pages"][0]
             assert "slowdown" in page and "delay" in page
             assert 0 < dirty(page, 10) < dirty(page, 300) <= 8 * K * K
@@ -251,6 +257,31 @@ def test_what_is_pinned_is_dirty_at_once(measured):
     profile, _ = measured
     page = pages(profile, "lone.pinned")[4 * K]
     assert dirty(page, 10) == dirty(page, 300) >= 2 * K * K
+    assert page["still_bytes"]["median"] == dirty(page, 10)
+    # Of others nothing stands dirty.
+    assert {pages(profile, t)[4 * K]["still_bytes"]["max"]
+            for t in TRACKERS if t != "lone.pinned"} == {0}
+
+
+def test_pins_that_are_dirty_once_unpinned_count_at_the_stop(spoor, machine):
+    """Three ways of pinning the same: what is told while it runs differs."""
+    m = json.loads(json.dumps(TINY))
+    m["cpu"] = {"writers": []}
+    m["spaces"] = [{"name": n, "backend": "type1"} for n in PINS]
+    m["devices"] = [{"name": f"mdev{i}", "model": "mdev", "space": n,
+                     "work": {"rate": "400K/s"},
+                     "pins": {"read": "1M", "write": "1M", "dirty": n}}
+                    for i, n in enumerate(PINS)]
+    run = run_bench(spoor, machine(base=m), "--json")
+    assert run.code == 0, run.err
+    of = {n: pages(run.result()["profile"], f"{n}.pinned")[4 * K]
+          for n in PINS}
+    still = {n: p["still_bytes"]["median"] for n, p in of.items()}
+    # Both areas, and the page of completions.
+    assert still["while-pinned"] == still["at-unpin"] >= 2 * K * K
+    assert dirty(of["while-pinned"], 10) == still["while-pinned"]
+    assert dirty(of["at-unpin"], 300) == 0
+    assert still["mark-once"] == 0 < dirty(of["mark-once"], 300) < 1.2 * K * K
 
 
 def test_each_measurement_is_an_event(measured):

@@ -65,6 +65,7 @@ static struct spoor_profile_page pages[] = {
 	  .read_clean_ns = F(3),
 	  .read_page_ns = F(4),
 	  .read_run_ns = F(5),
+	  .still_bytes = F(8192),
 	  .digest_ns = F(6),
 	  .slowdown = F(0.07),
 	  .delay = F(0.5),
@@ -78,6 +79,7 @@ static struct spoor_profile_page pages[] = {
 static struct spoor_profile_tracker trackers[] = {
 	{ .name = "nic0.device",
 	  .kind = SPOOR_TRACKER_DEVICE,
+	  .set_bytes = 16u << 20,
 	  .pages = pages,
 	  .nr_pages = 2 },
 	{ .name = "cpu.process", .kind = SPOOR_TRACKER_PROCESS },
@@ -141,6 +143,7 @@ static void same_page(const struct spoor_profile_page *a,
 	same_figure(&a->read_clean_ns, &b->read_clean_ns);
 	same_figure(&a->read_page_ns, &b->read_page_ns);
 	same_figure(&a->read_run_ns, &b->read_run_ns);
+	same_figure(&a->still_bytes, &b->still_bytes);
 	same_figure(&a->digest_ns, &b->digest_ns);
 	same_figure(&a->slowdown, &b->slowdown);
 	same_figure(&a->delay, &b->delay);
@@ -184,6 +187,7 @@ static void same(const struct spoor_profile *a, const struct spoor_profile *b)
 
 		assert_string_equal(s->name, t->name);
 		assert_int_equal(s->kind, t->kind);
+		assert_int_equal(s->set_bytes, t->set_bytes);
 		assert_int_equal(s->nr_pages, t->nr_pages);
 		for (size_t k = 0; k < s->nr_pages; k++)
 			same_page(&s->pages[k], &t->pages[k]);

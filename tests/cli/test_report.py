@@ -12,6 +12,7 @@ import browser
 from conftest import SMALL, SPOOR
 from page import NO_PAGES, Elements, inputs_of
 from test_plan import line, plan_of, small_profile, two_links
+from test_plan import page as page_figures
 
 pytestmark = pytest.mark.skipif(bool(NO_PAGES), reason=NO_PAGES)
 
@@ -257,7 +258,7 @@ def test_browser_draws_costs_by_link(chromium, made):
     # Three trackers' curves, two trackers' costs.
     assert drawn(chromium, page, width=390) == 5
     assert chromium.eval("document.documentElement.scrollWidth") <= 390
-    text = chromium.eval("document.body.textContent")
+    text = chromium.eval("document.querySelector('main').textContent")
     assert "nic0.device on 1 Gbit/s: 4K" in text
     assert "nic0.device on 100 Gbit/s: 64K" in text
     rings = chromium.eval(
@@ -265,7 +266,25 @@ def test_browser_draws_costs_by_link(chromium, made):
         "[...p.querySelectorAll('.mark-symbol path')].filter((s) => "
         "s.getAttribute('fill') === 'transparent' && "
         "s.getBBox().width > 12).length)")
-    assert rings == [0, 0, 0, 2, 2]
+    # Of a single size there is no choice.
+    assert rings == [0, 0, 0, 2, 0]
+
+
+def test_page_tables_of_one_working_set_are_one_curve(chromium, made):
+    p = best_differs()
+    p["trackers"] = [
+        {"name": f"space{size}.iommu", "kind": "iommu", "set_bytes": set_bytes,
+         "pages": [page_figures(size, size * 1e4, size * 1e3)]}
+        for set_bytes in (1 << 20, 1 << 24) for size in (4096, 16384, 65536)]
+    # Of the second set one size is there twice: they cannot be one.
+    p["trackers"][-1]["pages"][0]["page_size"] = 16384
+    for i, t in enumerate(p["trackers"]):
+        t["name"] = f"space{i}.iommu"
+    _, path = made(p)
+    assert drawn(chromium, path) == 2 * (1 + 3)
+    text = chromium.eval("document.querySelector('main').textContent")
+    assert "IOMMU's entries, set of 1 MiB on 1 Gbit/s: 4K costs least" in text
+    assert "space4.iommu, set of 16 MiB" in text
 
 
 @pytest.mark.parametrize("links", ["", "fast", "1G,", "1G,,2G", "0",

@@ -181,6 +181,30 @@ static void reads_cost_their_clean_part_and_each_page(void **state)
 	spoor_prediction_clear(&p);
 }
 
+/* As pinned pages that count once unpinned, or at the last read. */
+static void what_is_dirty_once_all_stand_still_is_sent_at_the_stop(void **state)
+{
+	struct spoor_prediction p;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	tracked_device(&w);
+	w.pages[0][0].still_bytes = measured(64.0 * M);
+	w.target.downtime_ns = 100 * MS;
+	p = predicted(&w, "device");
+	assert_int_equal(p.rounds, 2);
+	assert_int_equal(p.timeline[1].bytes, 64 * M);
+	WITHIN(p.downtime_ns, 64.0 / 1024 * 1e9, 0.001);
+	spoor_prediction_clear(&p);
+
+	/* What was written since is part of it, or it of that. */
+	w.pages[0][0].still_bytes = measured(M);
+	p = predicted(&w, "device");
+	WITHIN(p.timeline[1].bytes, 20 * M, 0.001);
+	spoor_prediction_clear(&p);
+}
+
 static void zeroes_are_not_sent(void **state)
 {
 	struct spoor_prediction p;
@@ -651,6 +675,8 @@ int main(void)
 		cmocka_unit_test(stop_copy_is_one_round_and_the_states),
 		cmocka_unit_test(rounds_send_what_was_written_during_the_last),
 		cmocka_unit_test(reads_cost_their_clean_part_and_each_page),
+		cmocka_unit_test(
+			what_is_dirty_once_all_stand_still_is_sent_at_the_stop),
 		cmocka_unit_test(zeroes_are_not_sent),
 		cmocka_unit_test(memory_fills_while_it_is_sent),
 		cmocka_unit_test(zeroes_that_are_reported_are_not_sent),

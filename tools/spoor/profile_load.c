@@ -183,6 +183,7 @@ static int each_page(const struct jp *at, size_t i, void *ctx)
 		PAGE_FIGURE(read_clean_ns),
 		PAGE_FIGURE(read_page_ns),
 		PAGE_FIGURE(read_run_ns),
+		PAGE_FIGURE(still_bytes),
 		PAGE_FIGURE(digest_ns),
 		PAGE_FIGURE(slowdown),
 		PAGE_FIGURE(delay),
@@ -228,6 +229,8 @@ static int each_tracker(const struct jp *at, size_t i, void *ctx)
 				 ((struct spoor_profile_tracker *)0)->name)),
 		JP_FIELD(spoor_profile_tracker, kind, "kind", read_kind,
 			 .words = kinds),
+		JP_FIELD(spoor_profile_tracker, set_bytes, "set_bytes",
+			 jp_read_size, .max = SIZE_LIMIT),
 		JP_FIELD(spoor_profile_tracker, pages, "pages", read_pages),
 	};
 	struct spoor_profile *p = ctx;

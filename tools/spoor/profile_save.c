@@ -56,6 +56,7 @@ static json_t *page_json(const struct spoor_profile_page *p, int *err)
 	put_figure(o, "read_clean_ns", &p->read_clean_ns, err);
 	put_figure(o, "read_page_ns", &p->read_page_ns, err);
 	put_figure(o, "read_run_ns", &p->read_run_ns, err);
+	put_figure(o, "still_bytes", &p->still_bytes, err);
 	put_figure(o, "digest_ns", &p->digest_ns, err);
 	put_figure(o, "slowdown", &p->slowdown, err);
 	put_figure(o, "delay", &p->delay, err);
@@ -79,6 +80,8 @@ static json_t *tracker_json(const struct spoor_profile_tracker *t, int *err)
 
 	put_text(o, "name", t->name, err);
 	put_text(o, "kind", spoor_tracker_kind_name(t->kind), err);
+	if (t->set_bytes)
+		put_number(o, "set_bytes", t->set_bytes, err);
 	for (size_t i = 0; i < t->nr_pages; i++)
 		if (json_array_append_new(pages, page_json(&t->pages[i], err)))
 			*err = -ENOMEM;

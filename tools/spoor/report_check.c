@@ -217,6 +217,8 @@ static const struct shape page[] = {
 
 static const struct shape tracker[] = {
 	{ "name", TEXT, NEEDED, 0, NULL, NULL },
+	{ "kind", TEXT, 0, 0, NULL, NULL },
+	{ "set_bytes", SIZE, 0, 0, NULL, NULL },
 	{ "pages", OBJECTS, NEEDED, 64, page, NULL },
 	{ 0 },
 };

@@ -48,6 +48,7 @@ struct bench_tracker {
 	size_t nr_sizes;
 	bool quiet; /* read only while nothing is written */
 	enum spoor_origin origin;
+	uint64_t set_bytes; /* working sets of what it covers */
 	size_t device; /* whose own it is; SIZE_MAX: it is nobody's own */
 };
 
@@ -80,8 +81,7 @@ double bench_median(struct bench_samples *s);
 struct spoor_profile_page *bench_page(const struct spoor_profile *p,
 				      const char *tracker, uint64_t page_size);
 /* Takes what @page owns, also on failure. */
-int bench_put_page(struct spoor_profile *p, const char *tracker,
-		   enum spoor_tracker_kind kind,
+int bench_put_page(struct spoor_profile *p, const struct bench_tracker *k,
 		   const struct spoor_profile_page *page);
 struct spoor_profile_device *bench_device(const struct spoor_profile *p,
 					  const char *name);

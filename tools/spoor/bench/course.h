@@ -15,7 +15,7 @@ struct course {
 	struct bench_tracker *k;
 	uint64_t asked;
 	struct spoor_profile_page page;
-	struct bench_samples start, stop, clean, digest;
+	struct bench_samples start, stop, clean, still, digest;
 	struct bench_samples page_cost, run_cost; /* ns a page */
 	struct bench_read reads[NR_READS_MAX];
 	size_t nr_reads;

@@ -166,6 +166,7 @@ static void conclude(struct course *c)
 	p->start_ns = bench_figure(&c->start, origin);
 	p->stop_ns = bench_figure(&c->stop, origin);
 	p->read_clean_ns = bench_figure(&c->clean, origin);
+	p->still_bytes = bench_figure(&c->still, origin);
 	p->digest_ns = bench_figure(&c->digest, SPOOR_MEASURED_SW);
 	course_costs(c);
 	bench_work_compare(c->b, c->k, &c->alone, &c->tracked, &p->slowdown,
@@ -217,6 +218,7 @@ static void clear(struct course *c)
 	bench_samples_clear(&c->start);
 	bench_samples_clear(&c->stop);
 	bench_samples_clear(&c->clean);
+	bench_samples_clear(&c->still);
 	bench_samples_clear(&c->digest);
 	bench_samples_clear(&c->page_cost);
 	bench_samples_clear(&c->run_cost);
@@ -243,7 +245,7 @@ int bench_one_page(struct bench *b, struct bench_tracker *k, uint64_t size)
 		conclude(c);
 	/* What was asked for may be no size of its own. */
 	if (!r && !bench_page(b->p, k->name, c->page.page_size))
-		r = bench_put_page(b->p, k->name, k->kind, &c->page);
+		r = bench_put_page(b->p, k, &c->page);
 	else
 		free(dirty);
 	clear(c);

@@ -62,6 +62,8 @@ int course_read_clean(struct course *c)
 		if (!r && (!one.pages || all_stopped(c->b)))
 			bench_add(&c->clean,
 				  (double)(one.ended_ns - one.begun_ns));
+		if (!r && all_stopped(c->b))
+			bench_add(&c->still, (double)(one.pages * MF_PAGE));
 	}
 	if (!r && c->k->kind == SPOOR_TRACKER_PROCESS)
 		r = read_poked(c, &quieted, POKE_SPARSE, &c->page_cost);

@@ -31,8 +31,7 @@ struct spoor_profile_page *bench_page(const struct spoor_profile *p,
 }
 
 static struct spoor_profile_tracker *add_tracker(struct spoor_profile *p,
-						 const char *name,
-						 enum spoor_tracker_kind kind)
+						 const struct bench_tracker *k)
 {
 	struct spoor_profile_tracker *more, *t;
 
@@ -41,21 +40,21 @@ static struct spoor_profile_tracker *add_tracker(struct spoor_profile *p,
 		return NULL;
 	p->trackers = more;
 	t = &more[p->nr_trackers++];
-	*t = (struct spoor_profile_tracker){ .kind = kind };
-	snprintf(t->name, sizeof(t->name), "%s", name);
+	*t = (struct spoor_profile_tracker){ .kind = k->kind,
+					     .set_bytes = k->set_bytes };
+	memcpy(t->name, k->name, sizeof(t->name));
 	return t;
 }
 
-int bench_put_page(struct spoor_profile *p, const char *tracker,
-		   enum spoor_tracker_kind kind,
+int bench_put_page(struct spoor_profile *p, const struct bench_tracker *k,
 		   const struct spoor_profile_page *page)
 {
-	struct spoor_profile_tracker *t = find(p, tracker);
+	struct spoor_profile_tracker *t = find(p, k->name);
 	struct spoor_profile_page *more;
 	size_t at;
 
 	if (!t)
-		t = add_tracker(p, tracker, kind);
+		t = add_tracker(p, k);
 	more = t ? reallocarray(t->pages, t->nr_pages + 1, sizeof(*more))
 		 : NULL;
 	if (!more) {

@@ -134,6 +134,18 @@ static int add_cpu(struct bench *b)
 	return 0;
 }
 
+static void sum_sets(const struct bench *b, struct bench_tracker *k)
+{
+	const struct machine_file *mf = b->c->mf;
+
+	for (size_t i = 0; i < b->nr_facts; i++)
+		if (spoor_tracker_covers(k->t, b->m->devices[i]))
+			k->set_bytes += mf->devices[i].work.set;
+	if (k->kind == SPOOR_TRACKER_PROCESS)
+		for (size_t i = 0; i < mf->nr_writers; i++)
+			k->set_bytes += mf->writers[i].set;
+}
+
 int bench_trackers_open(struct bench *b)
 {
 	int r = 0;
@@ -152,6 +164,8 @@ int bench_trackers_open(struct bench *b)
 	}
 	if (!r)
 		r = add_cpu(b);
+	for (size_t i = 0; i < b->nr_trackers; i++)
+		sum_sets(b, &b->trackers[i]);
 	return r;
 }
 

@@ -224,35 +224,70 @@ function figuresOf(runs) {
 	].filter((f) => f.rows.some((r) => has(r.measured) || has(r.predicted)));
 }
 
+// An IOMMU's tracker has one page size: those of the same working set, each with
+// a size of its own, are one curve.
+function plotsOf(profile) {
+	const groups = new Map();
+
+	for (const t of profile.trackers) {
+		const key = t.kind === "iommu" && t.set_bytes &&
+			t.pages.length === 1 ? `\n${t.set_bytes}` : t.name;
+
+		groups.set(key, [...(groups.get(key) || []), t]);
+	}
+	return [...groups.values()].flatMap((g) => new Set(g.flatMap((t) =>
+		t.pages.map((p) => p.page_size))).size === g.length ? [g] :
+		g.map((t) => [t])).map((g) => ({
+		name: (g.length > 1 ? "IOMMU's entries" : g[0].name) +
+			(g[0].set_bytes ? `, set of ${bytes(sizeOf(g[0].set_bytes))}` :
+				""),
+		trackers: g,
+	}));
+}
+
 // Dirty bytes of each tracker by page size, a line for each interval.
 function curvesOf(profile) {
-	return profile.trackers.map((t) => ({
-		name: t.name,
-		points: t.pages.flatMap((p) => (p.dirty || []).filter((d) =>
-			d.bytes).map((d) => ({
-			size: sizeOf(p.page_size), line: d.interval_ns / 1e6,
-			what: `after ${ms(d.interval_ns / 1e6)}`,
-			median: d.bytes.median, origin: d.bytes.origin || "",
-			min: has(d.bytes.min) ? d.bytes.min : d.bytes.median,
-			max: has(d.bytes.max) ? d.bytes.max : d.bytes.median,
-		}))),
+	return plotsOf(profile).map(({ name, trackers }) => ({
+		name,
+		points: trackers.flatMap((t) => t.pages).flatMap((p) =>
+			(p.dirty || []).filter((d) => d.bytes).map((d) => ({
+				size: sizeOf(p.page_size), line: d.interval_ns / 1e6,
+				what: `after ${ms(d.interval_ns / 1e6)}`,
+				median: d.bytes.median, origin: d.bytes.origin || "",
+				min: has(d.bytes.min) ? d.bytes.min : d.bytes.median,
+				max: has(d.bytes.max) ? d.bytes.max : d.bytes.median,
+			}))),
 	})).filter((t) => t.points.length);
 }
 
 // What the last round costs with each page size, a line for each link.
 function costsOf(profile) {
 	const priced = profile.costs.filter((c) => c.pages);
+	const of = (trackers) => priced.filter((c) => trackers.some((t) =>
+		t.name === c.tracker));
 
-	return [...new Set(priced.map((c) => c.tracker))].map((name) => ({
+	return plotsOf(profile).map(({ name, trackers }) => ({
 		name,
-		links: priced.filter((c) => c.tracker === name),
-		points: priced.filter((c) => c.tracker === name).flatMap((c) =>
-			c.pages.map((p) => ({
-				size: p.page_size, line: c.link_bytes_per_s,
-				what: `on ${linkRate(c.link_bytes_per_s)}`,
-				median: p.last_ms, min: p.last_ms, max: p.last_ms,
-				origin: p.origin, chosen: p.page_size === c.chosen,
-				page: p,
-			}))),
-	}));
+		points: of(trackers).flatMap((c) => c.pages.map((p) => ({
+			size: p.page_size, line: c.link_bytes_per_s,
+			what: `on ${linkRate(c.link_bytes_per_s)}`,
+			median: p.last_ms, min: p.last_ms, max: p.last_ms,
+			origin: p.origin, page: p,
+			// Of one size, there is no choice.
+			chosen: c.pages.length > 1 && p.page_size === c.chosen,
+		}))),
+	})).filter((c) => c.points.length);
+}
+
+// Plan's size of each, or, where plan has no choice, what costs least.
+function bestOf(curve, link) {
+	const points = curve.points.filter((p) => p.line === link);
+	const least = points.reduce((a, b) => b.median < a.median ? b : a,
+		points[0]);
+	const chosen = points.find((p) => p.chosen);
+
+	if (points.length < 2)
+		return [];
+	return [`${curve.name} on ${linkRate(link)}: ` + (chosen ?
+		pageSize(chosen.size) : `${pageSize(least.size)} costs least`)];
 }

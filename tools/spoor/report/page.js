@@ -297,9 +297,7 @@ function rampLegend(lines, name) {
 function costs(profile) {
 	const curves = costsOf(profile), links = linesOf(curves);
 	const missing = profile.costs.filter((c) => c.missing);
-	const best = curves.flatMap((c) => c.links.filter((l) =>
-		l.pages.length > 1).map((l) => `${c.name} on ` +
-		`${linkRate(l.link_bytes_per_s)}: ${pageSize(l.chosen)}`));
+	const best = curves.flatMap((c) => links.flatMap((l) => bestOf(c, l)));
 
 	return [curves.length ? figure("The best page size, by link", "What it " +
 		"costs, with each page size, to read the tracker, walk its bitmap and " +
