@@ -5,10 +5,11 @@ import json
 import os
 import re
 import signal
+import subprocess
 
 import pytest
 
-from conftest import LIMIT
+from conftest import LIMIT, SPOOR
 from page import NO_PAGES, inputs_of
 
 K = 1024
@@ -282,6 +283,34 @@ def test_pins_that_are_dirty_once_unpinned_count_at_the_stop(spoor, machine):
     assert dirty(of["while-pinned"], 10) == still["while-pinned"]
     assert dirty(of["at-unpin"], 300) == 0
     assert still["mark-once"] == 0 < dirty(of["mark-once"], 300) < 1.2 * K * K
+
+
+@pytest.mark.skipif("SOFTVFIO_SANITIZED" in os.environ,
+                    reason="a sanitized library is not preloaded")
+def test_device_by_itself_is_measured(machine, tmp_path):
+    """As its owner does it: no machine file, and no model in sight."""
+    m = json.loads(json.dumps(TINY))
+    m["spaces"] = [{"name": "main"}]
+    m["devices"][0].update(tracker={"max_page": "16K"}, state_size="1M")
+    path = tmp_path / "profile.json"
+    for measured in True, False:  # The second goes on from the first.
+        done = subprocess.run(
+            [os.environ["SOFTVFIO_RUN"], "run", machine(base=m), "--", SPOOR,
+             "bench", "0000:01:00.0", "-o", path, "--quick", "--json"],
+            text=True, capture_output=True, timeout=200,
+            env={**os.environ, "TMPDIR": str(tmp_path)})
+        assert done.returncode == 0, done.stderr
+        assert ("measuring" in done.stderr) == measured
+        profile = json.loads(path.read_text())
+        assert profile["machine"] == "0000:01:00.0"
+        assert {t["name"]: [p["page_size"] for p in t["pages"]]
+                for t in profile["trackers"]} == {
+                    "device.device": [4 * K, 16 * K], "main.iommu": [4 * K]}
+        assert profile["devices"][0]["state_bytes"]["median"] > 1 << 20
+    done = subprocess.run([SPOOR, "bench", "0000:ff:1f.7"], text=True,
+                          capture_output=True)
+    assert done.returncode in (1, 77)
+    assert "0000:ff:1f.7: " in done.stderr
 
 
 def test_each_measurement_is_an_event(measured):

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tools/spoor/bench/bench.h"
+#include "compare/compare.h"
 #include "cmd.h"
 #include "migrate.h"
 #include "profile_file.h"
@@ -209,7 +210,7 @@ static int measure_and_tell(const struct opts *o, struct machine_file *mf,
 	return r;
 }
 
-int cmd_bench(const struct opts *o)
+static int bench(const struct opts *o)
 {
 	struct machine_file *mf = NULL;
 	struct report *page = NULL;
@@ -224,5 +225,56 @@ int cmd_bench(const struct opts *o)
 	if (!r)
 		r = measure_and_tell(o, mf, page);
 	machine_file_free(mf);
+	return r;
+}
+
+/* Not the file of a machine. */
+static bool is_device(const char *text)
+{
+	return !strncmp(text, "/dev/vfio/", 10) ||
+	       (strchr(text, ':') && !strchr(text, '/') && access(text, F_OK));
+}
+
+/*
+ * A machine for a device by itself.  Where its memory is, every IOMMU maps and
+ * reserves nothing, and any device that is not of the last century reaches.
+ */
+static json_t *machine_for(const char *device)
+{
+	/* A kernel without iommufd has groups and containers only. */
+	const char *backend = access("/dev/iommu", F_OK) ? "type1" : "iommufd";
+
+	return json_pack("{s:[{s:s, s:s}], s:[{s:s, s:s}], s:[{s:s, s:s}]}",
+			 "memory", "iova", "0x100000000", "size", "256M",
+			 "spaces", "name", "main", "backend", backend,
+			 "devices", "name", "device", "vfio", device);
+}
+
+int cmd_bench(const struct opts *o)
+{
+	struct compare_file file = { .fd = -1 };
+	struct opts on_file = *o;
+	char *path = file.path;
+	json_t *machine;
+	int r;
+
+	if (!is_device(o->args[0]))
+		return bench(o);
+	if (access("/dev/vfio", F_OK)) {
+		output_complain("%s: this machine has no VFIO: there is no "
+				"/dev/vfio",
+				o->args[0]);
+		return EXIT_MISSING;
+	}
+	machine = machine_for(o->args[0]);
+	r = machine ? compare_file_make(&file, machine) : -EINVAL;
+	json_decref(machine);
+	if (r) {
+		output_complain("%s: %s", o->args[0], strerror(-r));
+		return EXIT_FAILED;
+	}
+	on_file.args = &path;
+	r = bench(&on_file);
+	compare_file_close(&file);
 	return r;
 }

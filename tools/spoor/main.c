@@ -29,7 +29,7 @@ const struct cmd_verb cmd_verbs[] = {
 	  "be the destination of a migration", cmd_receive, 1, 1 },
 	{ "plan", VERB_PLAN, "MACHINE",
 	  "the policy it would use, and predictions", cmd_plan, 1, 1 },
-	{ "bench", VERB_BENCH, "MACHINE", "measure this host's trackers",
+	{ "bench", VERB_BENCH, "MACHINE|DEVICE", "measure this host's trackers",
 	  cmd_bench, 1, 1 },
 	{ "compare", VERB_COMPARE, "MACHINE --policies A,B,...",
 	  "one machine under several policies", cmd_compare, 1, 1 },

@@ -137,23 +137,34 @@ static int hash_machine(uint64_t *ret, const char *path, const struct opts *o)
 	return 0;
 }
 
+/* Devices that were measured there may be as virtual as the host. */
+#define VIRTUAL ", a virtual machine"
+
+/* What is said of the first CPU is said of them all. */
 static void name_cpu(char *ret, size_t len, const char *otherwise)
 {
 	FILE *file = fopen("/proc/cpuinfo", "re");
-	char line[256];
+	const int room = (int)(len - sizeof(VIRTUAL));
+	bool is_virtual = false;
+	char name[96] = "";
+	char *line = NULL;
+	size_t size = 0;
 
-	snprintf(ret, len, "%s", otherwise);
-	while (file && fgets(line, sizeof(line), file)) {
+	while (file && getline(&line, &size, file) > 1) {
 		const char *at = strchr(line, ':');
 
-		if (strncmp(line, "model name", 10) != 0 || !at)
+		line[strcspn(line, "\n")] = 0;
+		if (!at)
 			continue;
 		at += 1 + strspn(at + 1, " \t");
-		line[strcspn(line, "\n")] = 0;
-		if (*at)
-			snprintf(ret, len, "%s", at);
-		break;
+		if (!strncmp(line, "model name", 10))
+			snprintf(name, sizeof(name), "%.95s", at);
+		else if (!strncmp(line, "flags", 5))
+			is_virtual = strstr(at, " hypervisor");
 	}
+	snprintf(ret, len, "%.*s%s", room, name[0] ? name : otherwise,
+		 is_virtual ? VIRTUAL : "");
+	free(line);
 	if (file)
 		fclose(file);
 }
@@ -161,7 +172,11 @@ static void name_cpu(char *ret, size_t len, const char *otherwise)
 int bench_identify(struct spoor_profile *p, const struct opts *o,
 		   const struct machine_file *mf)
 {
-	const char *slash = strrchr(mf->path, '/');
+	/* Of a device by itself there is no file with a name. */
+	const bool alone = !strncmp(mf->path, "/proc/", 6) && mf->nr_devices &&
+			   mf->devices[0].vfio[0];
+	const char *path = alone ? mf->devices[0].vfio : mf->path;
+	const char *slash = strrchr(path, '/');
 	struct utsname u;
 
 	if (uname(&u))
@@ -171,7 +186,7 @@ int bench_identify(struct spoor_profile *p, const struct opts *o,
 		 u.release);
 	name_cpu(p->cpu, sizeof(p->cpu), u.machine);
 	snprintf(p->machine, sizeof(p->machine), "%.127s",
-		 slash ? slash + 1 : mf->path);
+		 slash ? slash + 1 : path);
 	p->memory_bytes = 0;
 	for (size_t i = 0; i < mf->nr_memory; i++)
 		p->memory_bytes += mf->memory[i].size;
