@@ -19,7 +19,8 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TOPS = ("include", "src", "models", "softvfio", "tools", "examples", "fuzz", "tests", "rig")
+TOPS = ("include", "src", "models", "softvfio", "tools", "bench", "examples", "fuzz",
+        "tests", "rig")
 
 
 def sources():
