@@ -273,13 +273,17 @@ static bool wanted(const struct cell *c, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	uint64_t start;
+
 	bench_need_devices(argv);
 	for (unsigned int i = 0; i < nr_cells; i++) {
 		if (!wanted(&cells[i], argc, argv))
 			continue;
-		fprintf(stderr, "%3u of %u: %s\n", i + 1, nr_cells,
-			cells[i].sweep);
+		start = now(CLOCK_MONOTONIC);
 		run_cell(&cells[i]);
+		fprintf(stderr, "%2u of %u: %s, %.1f s\n", i + 1, nr_cells,
+			cells[i].sweep,
+			(double)(now(CLOCK_MONOTONIC) - start) / 1e9);
 	}
 	return 0;
 }

@@ -40,7 +40,7 @@ struct design_info {
 /* The program's bitmap is pinned by the first read, until STOP, and must then be
  * the same at each; trackers OR into it there.  Else it is reached by copies. */
 #define DESIGN_PIN	    2u
-/* funnel: a read forgets nothing, funnel_clear() does. */
+/* funnel: a read forgets nothing, funnel_clear() does.  Not with PIN. */
 #define DESIGN_HOLD	    4u
 /* funnel: devices that nobody tracks do not make everything dirty. */
 #define DESIGN_TRACKED_ONLY 8u

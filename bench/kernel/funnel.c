@@ -106,7 +106,10 @@ static int start_sources(struct funnel *f)
 	return err;
 }
 
-/* HOLD: in the trackers where all can, in a bitmap of the container else. */
+/*
+ * HOLD: in the trackers where all can, in a bitmap of the container else; what
+ * is not held needs a window, unless trackers reach the program's bitmap.
+ */
 static int get_memory(struct funnel *f)
 {
 	uint64_t nr_windows = (f->info.nr_bits + WINDOW_BITS - 1) / WINDOW_BITS;
@@ -114,6 +117,8 @@ static int get_memory(struct funnel *f)
 
 	for (unsigned int i = 0; hold && i < f->nr_sources; i++)
 		f->holds |= !f->sources[i].ops->clear;
+	if (!hold && f->flags & DESIGN_PIN)
+		return 0;
 	f->words = calloc(f->holds ? nr_windows : 1,
 			  WINDOW_WORDS * sizeof(uint64_t));
 	if (hold)
@@ -167,7 +172,9 @@ static int start_locked(struct sv_container *c, unsigned int flags,
 	struct funnel *f;
 	int err;
 
-	if (c->type != VFIO_TYPE1v2_IOMMU)
+	/* What is held is in no bitmap of the program's. */
+	if (c->type != VFIO_TYPE1v2_IOMMU ||
+	    (flags & DESIGN_HOLD && flags & DESIGN_PIN))
 		return -EINVAL;
 	if (funnel_find(c) || c->tracking)
 		return -EBUSY;

@@ -20,7 +20,7 @@ struct split {
 	bool pin;
 	struct outlet outlet;
 	struct window window;
-	uint64_t words[WINDOW_WORDS];
+	uint64_t *words; /* of the window, unless pinned */
 	struct split *next;
 };
 
@@ -35,6 +35,13 @@ static struct split **find(const char *device)
 	while (*at && (*at)->source.dev != dev)
 		at = &(*at)->next;
 	return at;
+}
+
+static void split_free(struct split *s)
+{
+	outlet_unpin(&s->outlet);
+	free(s->words);
+	free(s);
 }
 
 /* What is mapped for a device. */
@@ -64,19 +71,21 @@ int split_start(const char *device, unsigned int flags,
 	if (!s)
 		return -ENOMEM;
 	s->pin = flags & DESIGN_PIN;
-	err = info_in(&s->info, info);
+	if (!s->pin)
+		s->words = calloc(WINDOW_WORDS, sizeof(*s->words));
+	err = s->pin || s->words ? info_in(&s->info, info) : -ENOMEM;
 	if (!err)
 		err = device_span(dev, &s->info);
 	if (!err)
 		err = source_start_device(&s->source, dev,
 					  flags & DESIGN_BORROW, &s->info);
 	if (err) {
-		free(s);
+		split_free(s);
 		return err;
 	}
 	if (sv_copy_out(info, &s->info, sizeof(s->info))) {
 		s->source.ops->stop(&s->source);
-		free(s);
+		split_free(s);
 		return -EFAULT;
 	}
 	s->next = splits;
@@ -137,7 +146,6 @@ int split_stop(const char *device)
 		return -EINVAL;
 	*at = s->next;
 	err = s->source.ops->stop(&s->source);
-	outlet_unpin(&s->outlet);
-	free(s);
+	split_free(s);
 	return err;
 }
