@@ -128,11 +128,21 @@ static int open_device(struct bench_machine *m, unsigned int n)
 	return err;
 }
 
+static int map_memory(struct bench_machine *m, struct spoor_space *space)
+{
+	const uint64_t cut = m->spec.first;
+	const struct spoor_range first = { .iova = BENCH_IOVA, .len = cut };
+	const struct spoor_range rest = { .iova = BENCH_IOVA + cut,
+					  .len = m->spec.len - cut };
+	int err = cut ? spoor_space_map(space, &first, m->memory, 0) : 0;
+
+	return err ? err : spoor_space_map(space, &rest, m->memory + cut, 0);
+}
+
 int bench_machine_open(struct bench_machine *m, const struct bench_spec *spec)
 {
 	const struct spoor_space_opts opts = { .size = sizeof(opts),
 					       .backend = SPOOR_SPACE_TYPE1 };
-	const struct spoor_range all = { .iova = BENCH_IOVA, .len = spec->len };
 	int err;
 
 	*m = (struct bench_machine){ .spec = *spec };
@@ -143,7 +153,7 @@ int bench_machine_open(struct bench_machine *m, const struct bench_spec *spec)
 	for (unsigned int i = 0; i < spec->nr_devices && !err; i++)
 		err = open_device(m, i);
 	for (unsigned int i = 0; i < spec->nr_spaces && !err; i++)
-		err = spoor_space_map(m->spaces[i], &all, m->memory, 0);
+		err = map_memory(m, m->spaces[i]);
 	return err;
 }
 

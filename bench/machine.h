@@ -31,6 +31,7 @@ enum bench_device {
 
 struct bench_spec {
 	uint64_t len; /* bytes of memory, sparse */
+	uint64_t first; /* of these in a mapping of their own; 0: one for all */
 	unsigned int nr_devices, nr_spaces;
 	struct {
 		enum bench_device device;

@@ -8,19 +8,34 @@
 
 #include "softvfio/softvfio.h"
 
+static void open_spec(struct bench_machine *m, struct bench_spec *spec,
+		      unsigned int nr_second, const int *devices)
+{
+	for (; devices[spec->nr_devices] >= 0; spec->nr_devices++)
+		spec->devices[spec->nr_devices].device =
+			(enum bench_device)devices[spec->nr_devices];
+	for (unsigned int i = 0; i < nr_second; i++)
+		spec->devices[spec->nr_devices - 1 - i].space = 1;
+	spec->nr_spaces = nr_second ? 2 : 1;
+	if (bench_machine_open(m, spec))
+		fail_msg("%s", spoor_errmsg());
+}
+
 void open_machine(struct bench_machine *m, uint64_t nr_pages,
 		  unsigned int nr_second, const int *devices)
 {
 	struct bench_spec spec = { .len = nr_pages * BENCH_PAGE };
 
-	for (; devices[spec.nr_devices] >= 0; spec.nr_devices++)
-		spec.devices[spec.nr_devices].device =
-			(enum bench_device)devices[spec.nr_devices];
-	for (unsigned int i = 0; i < nr_second; i++)
-		spec.devices[spec.nr_devices - 1 - i].space = 1;
-	spec.nr_spaces = nr_second ? 2 : 1;
-	if (bench_machine_open(m, &spec))
-		fail_msg("%s", spoor_errmsg());
+	open_spec(m, &spec, nr_second, devices);
+}
+
+void open_cut(struct bench_machine *m, uint64_t nr_pages, uint64_t nr_first,
+	      const int *devices)
+{
+	struct bench_spec spec = { .len = nr_pages * BENCH_PAGE,
+				   .first = nr_first * BENCH_PAGE };
+
+	open_spec(m, &spec, 0, devices);
 }
 
 void start(struct run *r, const char *design, struct bench_machine *m,

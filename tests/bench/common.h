@@ -18,6 +18,10 @@
 void open_machine(struct bench_machine *m, uint64_t nr_pages,
 		  unsigned int nr_second, const int *devices);
 
+/* The same with the first pages in a mapping of their own. */
+void open_cut(struct bench_machine *m, uint64_t nr_pages, uint64_t nr_first,
+	      const int *devices);
+
 /* Asserts. */
 void start(struct run *r, const char *design, struct bench_machine *m,
 	   uint64_t page_size);

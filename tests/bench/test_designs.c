@@ -13,24 +13,21 @@
 #define NR_SEEDS  2u
 
 struct layout {
-	const char *name;
 	unsigned int nr_second;
 	int devices[6];
 };
 
 /* Of a container, an emulated device's pins are its own business; libspoor
  * reads them where every device of the container pins. */
-static const struct layout b = { "b", 0, { BENCH_NIC0, -1 } };
+static const struct layout b = { 0, { BENCH_NIC0, -1 } };
 static const struct layout three = {
-	"three", 0, { BENCH_NIC0, BENCH_NIC0 + 1, BENCH_NIC0 + 2, -1 }
+	0, { BENCH_NIC0, BENCH_NIC0 + 1, BENCH_NIC0 + 2, -1 }
 };
 static const struct layout two_containers = {
-	"two containers", 1, { BENCH_NIC0, BENCH_NIC0 + 1, -1 }
+	1, { BENCH_NIC0, BENCH_NIC0 + 1, -1 }
 };
-static const struct layout a = { "a", 0, { BENCH_NIC0, BENCH_MDEV_ONCE, -1 } };
-static const struct layout a_apart = { "a, apart",
-				       1,
-				       { BENCH_NIC0, BENCH_MDEV_ONCE, -1 } };
+static const struct layout a = { 0, { BENCH_NIC0, BENCH_MDEV_ONCE, -1 } };
+static const struct layout a_apart = { 1, { BENCH_NIC0, BENCH_MDEV_ONCE, -1 } };
 
 static const char *const every[] = {
 	"split",	 "split-lean",		"split-lean-copies",
@@ -103,25 +100,33 @@ static void check(const struct run *r, uint64_t nr_pages)
 	}
 }
 
-static void one(const char *design, const struct layout *l, uint64_t nr_pages,
-		uint64_t page_size)
+static void rounds(const char *design, struct bench_machine *m,
+		   uint64_t page_size)
 {
-	struct bench_machine m;
+	uint64_t nr_pages = m->spec.len / BENCH_PAGE;
 	struct run r;
 
-	open_machine(&m, nr_pages, l->nr_second, l->devices);
-	start(&r, design, &m, page_size);
+	start(&r, design, m, page_size);
 	assert_int_equal(r.info.page_size, page_size);
 	for (uint64_t seed = 1; seed <= NR_SEEDS; seed++) {
-		write_some(&m, nr_pages, seed);
+		write_some(m, nr_pages, seed);
 		collect(&r);
 		check(&r, nr_pages);
 		sent(&r);
 		collect(&r);
 		if (nr_reported(&r))
-			fail_msg("%s, %s: told again", design, l->name);
+			fail_msg("%s: told again", design);
 	}
 	stop(&r);
+}
+
+static void one(const char *design, const struct layout *l, uint64_t nr_pages,
+		uint64_t page_size)
+{
+	struct bench_machine m;
+
+	open_machine(&m, nr_pages, l->nr_second, l->devices);
+	rounds(design, &m, page_size);
 	bench_machine_close(&m);
 }
 
@@ -174,6 +179,59 @@ static void containers_report_what_emulated_devices_wrote(void **state)
 	one("split", &a_apart, 525000, BENCH_PAGE);
 }
 
+/* Where a mapping begins in the middle of a word, and ends in one. */
+static void containers_report_mappings_that_share_words(void **state)
+{
+	static const char *const designs[] = {
+		"funnel",	"funnel-borrow",
+		"funnel-lean",	"funnel-lean-copies",
+		"funnel-words", "funnel-words-copies",
+	};
+	static const uint64_t firsts[] = { 1, 63, 100, 32700, 524250 };
+
+	(void)state;
+	for (unsigned int i = 0; i < 6; i++) {
+		for (unsigned int n = 0; n < 5; n++) {
+			struct bench_machine m;
+
+			open_cut(&m, 525000, firsts[n], a.devices);
+			rounds(designs[i], &m, BENCH_PAGE);
+			rounds(designs[i], &m, 16 * BENCH_PAGE);
+			bench_machine_close(&m);
+		}
+	}
+}
+
+static void pinned_pages_are_dirty_at_every_read(void **state)
+{
+	static const struct layout pins = { 0, { BENCH_NIC0, BENCH_MDEV, -1 } };
+	static const struct layout apart = { 1,
+					     { BENCH_NIC0, BENCH_MDEV, -1 } };
+	static const char *const designs[] = { "split", "funnel",
+					       "funnel-borrow", "funnel-lean" };
+
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++) {
+		const struct layout *l = i ? &pins : &apart;
+		struct bench_machine m;
+		struct run r;
+
+		open_machine(&m, 4097, l->nr_second, l->devices);
+		assert_int_equal(bench_device_pin(&m, 1, 100 * BENCH_PAGE), 0);
+		start(&r, designs[i], &m, BENCH_PAGE);
+		for (unsigned int round = 0; round < 3; round++) {
+			dma(&m, 0, 200 + round);
+			sent(&r);
+			collect(&r);
+			assert_int_equal(nr_reported(&r), 101);
+			assert_true(reported(&r, 0) && reported(&r, 99));
+			assert_true(reported(&r, 200 + round));
+		}
+		stop(&r);
+		bench_machine_close(&m);
+	}
+}
+
 static void pins_are_folded_into_granules(void **state)
 {
 	(void)state;
@@ -193,6 +251,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(
 			every_design_reports_what_two_containers_wrote),
 		cmocka_unit_test(containers_report_what_emulated_devices_wrote),
+		cmocka_unit_test(containers_report_mappings_that_share_words),
+		cmocka_unit_test(pinned_pages_are_dirty_at_every_read),
 		cmocka_unit_test(pins_are_folded_into_granules),
 	};
 
