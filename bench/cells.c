@@ -24,6 +24,7 @@ static const char *const with_container[] = {
 static const char *const with_pins[] = {
 	"split", "funnel", "funnel-lean", "funnel-borrow", "funnel-words", NULL,
 };
+static const char *const of_marks[] = { "split-lean", "shared", NULL };
 static const char *const with_untracked[] = {
 	"split", "split-lean", "funnel", "funnel-tracked-only", "shared", NULL,
 };
@@ -40,6 +41,9 @@ static const char *const with_untracked[] = {
 #define DENSITY(n, how, rep)                                                   \
 	CELL(.sweep = "density", .per_10000 = (n), .clustered = (how),         \
 	     .repeats = (rep))
+#define MARKING(n)                                                             \
+	CELL(.sweep = "marking", .marking = true, .nr_trackers = (n),          \
+	     .per_10000 = 1000, .designs = of_marks)
 #define PAGE(size) CELL(.sweep = "page", .page_size = (size))
 #define SCENE(name, where, list)                                               \
 	CELL(.sweep = (name), .layout = (where), .designs = (list))
@@ -77,6 +81,8 @@ const struct cell cells[] = {
 	PAGE(4096),
 	PAGE(65536),
 	PAGE(2u << 20),
+	MARKING(1),
+	MARKING(2),
 };
 #pragma GCC diagnostic pop
 /* NOLINTEND(clang-diagnostic-initializer-overrides) */

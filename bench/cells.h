@@ -25,6 +25,7 @@ struct cell {
 	bool clustered; /* by 1 MiB, else page by page, evenly spread */
 	uint64_t page_size;
 	bool busy; /* a device writes while it is read */
+	bool marking; /* what devices take is measured, all at once */
 	unsigned int repeats;
 	const char *const *designs; /* NULL ends it */
 };

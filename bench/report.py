@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Measure split, funnel and shared bitmaps, and write the figures down.
 
-usage: report.py BUILD [--from LINES] [--docs FOLDER]
+usage: report.py BUILD [--small] [--from LINES] [--docs FOLDER]
 
 Runs BUILD/bench/split-or-funnel, keeps its lines in BUILD/split-or-funnel.jsonl
 (--from: takes them from there instead), and writes tables into
-FOLDER/split-or-funnel.md, between the marks, and FOLDER/split-or-funnel.svg.
+FOLDER/split-or-funnel.md, between the marks, and with gnuplot
+FOLDER/split-or-funnel.svg.
 """
 import argparse
 import collections
@@ -14,6 +15,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -145,6 +147,16 @@ def sweep(cells, label):
     return table(["design"] + [label(c) for c in cells], rows)
 
 
+def marking(cells):
+    def ns(c, d):
+        marks = c.memory / 4096 * c.density
+        return with_spread([v / marks for v in c.spread(d, "ns")],
+                           "{:.1f}".format)
+    return table(["marks go to"] + [f"devices: {c.trackers}" for c in cells],
+                 [[where] + [ns(c, d) for c in cells] for where, d in
+                  (("a log each", "split-lean"), ("one bitmap", "shared"))])
+
+
 def code_of(path):
     with open(os.path.join(ROOT, path), encoding="utf-8") as f:
         text = re.sub(r"/\*.*?\*/", "", f.read(), flags=re.S)
@@ -203,6 +215,8 @@ def figures(cells, where):
         sweep([c for c in density if c.clustered], percent),
         "### Page size: the same 1 % of 4K pages written",
         sweep(find(cells, "page"), lambda c: size(c.page_size)),
+        "### What devices take: ns a mark, all marking at once",
+        marking(find(cells, "marking")),
         "### Complexity, counted from the sources", complexity(),
     ]
     return "\n\n".join(parts)
@@ -231,6 +245,8 @@ def plot(cells, path):
     for n, (name, label, x, keep) in enumerate(PANELS):
         shown = [c for c in find(cells, name) if not keep or keep(c)]
         script.append(f"set xlabel '{label}'")
+        values = [x(c) for c in shown]
+        script.append(f"set xrange [{min(values) * 0.8:g}:{max(values) * 1.25:g}]")
         script.append(f"set xtics ({', '.join(f'{x(c):g}' for c in shown)})")
         if n == 1:
             script.append("set key at screen 0.99,0.95 right top Left reverse")
@@ -253,15 +269,16 @@ def plot(cells, path):
 def main():
     args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     args.add_argument("build")
+    args.add_argument("--small", action="store_true")
     args.add_argument("--from", dest="lines")
     args.add_argument("--docs", default=os.path.join(ROOT, "docs"))
     args = args.parse_args()
     lines = args.lines
     if not lines:
-        lines = os.path.join(args.build, "split-or-funnel.jsonl")
+        lines = os.path.join(args.build, f"split-or-funnel{'-small' * args.small}.jsonl")
         with open(lines, "w", encoding="utf-8") as out:
-            subprocess.run([os.path.join(args.build, "bench/split-or-funnel")],
-                           stdout=out, check=True)
+            subprocess.run([os.path.join(args.build, "bench/split-or-funnel")] +
+                           ["--small"] * args.small, stdout=out, check=True)
     cells = load(lines)
     text = figures(cells, host())
     page = os.path.join(args.docs, "split-or-funnel.md")
@@ -271,8 +288,11 @@ def main():
     after = rest.split(END)[1]
     with open(page, "w", encoding="utf-8") as f:
         f.write(f"{before}{BEGIN}\n{text}\n{END}{after}")
-    plot(cells, os.path.join(args.docs, "split-or-funnel.svg"))
     print(text)
+    if shutil.which("gnuplot"):
+        plot(cells, os.path.join(args.docs, "split-or-funnel.svg"))
+    else:
+        print("report.py: no gnuplot, so no plots", file=sys.stderr)
 
 
 if __name__ == "__main__":

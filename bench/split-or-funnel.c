@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * split-or-funnel [SWEEP...]: run the designs over the cells and write what
- * they took, one JSON object a line.  In each repetition every design has its
+ * split-or-funnel [--small] [SWEEP...]: run the designs over the cells and write
+ * what they took, one JSON object a line; --small, for tests: once, over a
+ * 1024th of the memory.  In each repetition every design has its
  * turn, in another order, and so has the limit: one memcpy of the bitmap.
  *
  * What a design reports is compared with what was marked, at every read.
@@ -73,19 +74,55 @@ static uint64_t *expected(const struct cell *c, const char *design)
 	return words;
 }
 
+/* One device's writes. */
+struct marker {
+	const struct cell *cell;
+	const struct bench_machine *machine;
+	unsigned int device;
+};
+
+static void *mark_one(void *arg)
+{
+	const struct marker *k = arg;
+	const struct bench_machine *m = k->machine;
+	struct pattern p = cell_pattern(k->cell, k->device);
+	int err;
+
+	if (!bench_device_logs(m, k->device) &&
+	    !bench_device_emulated(m, k->device))
+		return NULL;
+	err = design_mark(bench_device_name(m, k->device),
+			  BENCH_IOVA + p.first * 4096, p.nr, p.run, p.step);
+	if (err)
+		die(bench_device_name(m, k->device), "mark", err);
+	return NULL;
+}
+
 static void mark(const struct cell *c, const struct bench_machine *m)
 {
-	for (unsigned int t = 0; t < m->spec.nr_devices; t++) {
-		struct pattern p = cell_pattern(c, t);
-		int err = 0;
+	for (unsigned int i = 0; i < m->spec.nr_devices; i++)
+		mark_one(&(struct marker){ c, m, i });
+}
 
-		if (bench_device_logs(m, t) || bench_device_emulated(m, t))
-			err = design_mark(bench_device_name(m, t),
-					  BENCH_IOVA + p.first * 4096, p.nr,
-					  p.run, p.step);
-		if (err)
-			die(bench_device_name(m, t), "mark", err);
+/* All devices at once. */
+static void timed_mark(const struct cell *c, const struct bench_machine *m,
+		       struct sample *s)
+{
+	struct marker markers[BENCH_MAX_DEVICES];
+	pthread_t threads[BENCH_MAX_DEVICES] = { 0 };
+	const unsigned int nr = m->spec.nr_devices;
+	uint64_t start = now(CLOCK_MONOTONIC);
+	int err = 0;
+
+	for (unsigned int i = 0; i < nr && !err; i++) {
+		markers[i] = (struct marker){ c, m, i };
+		err = pthread_create(&threads[i], NULL, mark_one, &markers[i]);
 	}
+	if (err)
+		die("devices", "thread", -err);
+	for (unsigned int i = 0; i < nr; i++)
+		pthread_join(threads[i], NULL);
+	*s = (struct sample){ .ns = now(CLOCK_MONOTONIC) - start };
 }
 
 struct writer {
@@ -186,13 +223,18 @@ static void measure(const struct cell *c, struct bench_machine *m,
 	if (err)
 		die(design, "thread", -err);
 	for (unsigned int i = 0; i <= READS; i++) {
-		struct sample s;
+		struct sample s, marked = { 0 };
 
 		memset(r.into.words, 0, r.len);
-		mark(c, m);
+		if (c->marking)
+			timed_mark(c, m, &marked);
+		else
+			mark(c, m);
 		run_nr_ioctls();
 		timed_read(&r, &s);
 		check(c, &r, want);
+		if (c->marking)
+			s.ns = marked.ns;
 		heap_counts(&user_now, &peak);
 		s.kernel_bytes = s.counts.allocated - before.allocated;
 		s.counts.peak -= before.allocated;
@@ -262,28 +304,33 @@ static void run_cell(const struct cell *c)
 	fflush(stdout);
 }
 
-static bool wanted(const struct cell *c, int argc, char **argv)
+static bool wanted(const struct cell *c, char **names)
 {
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], c->sweep))
+	for (char **name = names; *name; name++) {
+		if (!strcmp(*name, c->sweep))
 			return true;
 	}
-	return argc == 1;
+	return !*names;
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t start;
+	bool small = argc > 1 && !strcmp(argv[1], "--small");
 
 	bench_need_devices(argv);
 	for (unsigned int i = 0; i < nr_cells; i++) {
-		if (!wanted(&cells[i], argc, argv))
+		struct cell c = cells[i];
+		uint64_t start = now(CLOCK_MONOTONIC);
+
+		if (!wanted(&c, argv + 1 + small))
 			continue;
-		start = now(CLOCK_MONOTONIC);
-		run_cell(&cells[i]);
+		if (small) {
+			c.len /= 1024;
+			c.repeats = 1;
+		}
+		run_cell(&c);
 		fprintf(stderr, "%2u of %u: %s, %.1f s\n", i + 1, nr_cells,
-			cells[i].sweep,
-			(double)(now(CLOCK_MONOTONIC) - start) / 1e9);
+			c.sweep, (double)(now(CLOCK_MONOTONIC) - start) / 1e9);
 	}
 	return 0;
 }
