@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "bench/kernel/count.h"
 #include "base/uapi_vfio.h"
 
 static struct funnel *funnels; /* sv_vfio_lock */
@@ -42,22 +41,19 @@ int funnel_caps(int container, const char *device, unsigned int *ret)
 {
 	struct sv_device *dev = sv_device_by_name(device);
 	struct sv_file *file;
-	struct sv_container *c = sv_container_of_fd(container, &file);
+	struct sv_container *c = call_begin(container, &file);
 	unsigned int caps;
 	int err = -ENODEV;
 
-	count_call();
 	if (!c)
 		return -EBADF;
-	pthread_mutex_lock(&sv_vfio_lock);
 	for (const struct sv_group *g = c->groups; g; g = g->next) {
 		if (g->dev != dev)
 			continue;
 		caps = caps_of(g);
 		err = sv_copy_out(ret, &caps, sizeof(caps));
 	}
-	pthread_mutex_unlock(&sv_vfio_lock);
-	sv_file_put(file);
+	call_end(file);
 	return err;
 }
 
@@ -197,30 +193,25 @@ static int start_locked(struct sv_container *c, unsigned int flags,
 int funnel_start(int container, unsigned int flags, struct design_info *info)
 {
 	struct sv_file *file;
-	struct sv_container *c = sv_container_of_fd(container, &file);
+	struct sv_container *c = call_begin(container, &file);
 	int err;
 
-	count_call();
 	if (!c)
 		return -EBADF;
-	pthread_mutex_lock(&sv_vfio_lock);
 	err = start_locked(c, flags, info);
-	pthread_mutex_unlock(&sv_vfio_lock);
-	sv_file_put(file);
+	call_end(file);
 	return err;
 }
 
 int funnel_stop(int container)
 {
 	struct sv_file *file;
-	struct sv_container *c = sv_container_of_fd(container, &file);
+	struct sv_container *c = call_begin(container, &file);
 	struct funnel **at = &funnels, *f;
 	int err = -EINVAL;
 
-	count_call();
 	if (!c)
 		return -EBADF;
-	pthread_mutex_lock(&sv_vfio_lock);
 	f = funnel_find(c);
 	if (f) {
 		while (*at != f)
@@ -228,7 +219,6 @@ int funnel_stop(int container)
 		*at = f->next;
 		err = stop(f);
 	}
-	pthread_mutex_unlock(&sv_vfio_lock);
-	sv_file_put(file);
+	call_end(file);
 	return err;
 }

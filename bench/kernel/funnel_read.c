@@ -12,8 +12,6 @@
 
 #include <errno.h>
 
-#include "bench/kernel/count.h"
-
 /* Nobody tracks some device: all that is mapped is dirty. */
 static void fill_mapped(const struct funnel *f, struct window *w)
 {
@@ -153,35 +151,29 @@ static int clear_all(struct funnel *f, const uint64_t *user)
 int funnel_read(int container, uint64_t *words)
 {
 	struct sv_file *file;
-	struct sv_container *c = sv_container_of_fd(container, &file);
+	struct sv_container *c = call_begin(container, &file);
 	struct funnel *f;
 	int err;
 
-	count_call();
 	if (!c)
 		return -EBADF;
-	pthread_mutex_lock(&sv_vfio_lock);
 	f = funnel_find(c);
 	err = f ? read_all(f, words) : -EINVAL;
-	pthread_mutex_unlock(&sv_vfio_lock);
-	sv_file_put(file);
+	call_end(file);
 	return err;
 }
 
 int funnel_clear(int container, const uint64_t *words)
 {
 	struct sv_file *file;
-	struct sv_container *c = sv_container_of_fd(container, &file);
+	struct sv_container *c = call_begin(container, &file);
 	struct funnel *f;
 	int err;
 
-	count_call();
 	if (!c)
 		return -EBADF;
-	pthread_mutex_lock(&sv_vfio_lock);
 	f = funnel_find(c);
 	err = f ? clear_all(f, words) : -EINVAL;
-	pthread_mutex_unlock(&sv_vfio_lock);
-	sv_file_put(file);
+	call_end(file);
 	return err;
 }

@@ -220,47 +220,36 @@ static int start_locked(struct sv_container *c, struct design_info *info,
 int shared_start(int container, struct design_info *info, int *ret_fd)
 {
 	struct sv_file *file;
-	struct sv_container *c = sv_container_of_fd(container, &file);
+	struct sv_container *c = call_begin(container, &file);
 	int err, fd;
 
-	count_call();
 	if (!c)
 		return -EBADF;
 	fd = memfd_create("dirty", MFD_CLOEXEC);
-	err = fd < 0 ? -errno : 0;
-	if (!err) {
-		pthread_mutex_lock(&sv_vfio_lock);
-		err = start_locked(c, info, fd);
-		pthread_mutex_unlock(&sv_vfio_lock);
-	}
-	sv_file_put(file);
-	if (err) {
-		if (fd >= 0)
-			close(fd);
-		return err;
-	}
-	*ret_fd = fd;
-	return 0;
+	err = fd < 0 ? -errno : start_locked(c, info, fd);
+	call_end(file);
+	if (!err)
+		*ret_fd = fd;
+	else if (fd >= 0)
+		close(fd);
+	return err;
 }
 
 int shared_stop(int container)
 {
 	struct sv_file *file;
-	struct sv_container *c = sv_container_of_fd(container, &file);
+	struct sv_container *c = call_begin(container, &file);
 	struct shared **at, *s;
 	int err = -EINVAL;
 
-	count_call();
 	if (!c)
 		return -EBADF;
-	pthread_mutex_lock(&sv_vfio_lock);
 	at = find(c);
 	s = *at;
 	if (s) {
 		*at = s->next;
 		err = stop(s);
 	}
-	pthread_mutex_unlock(&sv_vfio_lock);
-	sv_file_put(file);
+	call_end(file);
 	return err;
 }

@@ -4,11 +4,28 @@
 
 #include <errno.h>
 
+#include "bench/kernel/count.h"
 #include "bench/kernel/log_words.h"
 #include "softvfio/device_priv.h"
 
 /* type1's own limit of a bitmap. */
 #define MAX_BITS (UINT64_C(1) << 31)
+
+struct sv_container *call_begin(int container, struct sv_file **ret_file)
+{
+	struct sv_container *c = sv_container_of_fd(container, ret_file);
+
+	count_call();
+	if (c)
+		pthread_mutex_lock(&sv_vfio_lock);
+	return c;
+}
+
+void call_end(struct sv_file *file)
+{
+	pthread_mutex_unlock(&sv_vfio_lock);
+	sv_file_put(file);
+}
 
 void window_at(struct window *w, const struct design_info *info, uint64_t first,
 	       uint64_t *words)

@@ -14,6 +14,11 @@
 #include "bench/kernel/window.h"
 #include "softvfio/container.h"
 
+/* A call on a container begins: it is counted and found, and sv_vfio_lock
+ * held.  NULL: -EBADF, and nothing is. */
+struct sv_container *call_begin(int container, struct sv_file **ret_file);
+void call_end(struct sv_file *file);
+
 struct source;
 
 struct source_ops {
