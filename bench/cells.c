@@ -32,12 +32,14 @@ static const char *const with_untracked[] = {
 #define CELL(...)                                                              \
 	{                                                                      \
 		.layout = LAYOUT_NICS, .len = 16 * G, .nr_trackers = 2,        \
-		.per_10000 = 100, .page_size = 4096, .repeats = 7,             \
+		.per_10000 = 100, .page_size = 4096, .repeats = 11,            \
 		.designs = most, __VA_ARGS__                                   \
 	}
 #define SIZE(gib, n)                                                           \
 	CELL(.sweep = "memory", .len = (gib)*G, .per_10000 = 10, .repeats = (n))
-#define TRACKERS(n) CELL(.sweep = "trackers", .nr_trackers = (n), .len = 4 * G)
+#define TRACKERS(n)                                                            \
+	CELL(.sweep = "trackers", .nr_trackers = (n), .len = 4 * G,            \
+	     .designs = every)
 #define DENSITY(n, how, rep)                                                   \
 	CELL(.sweep = "density", .per_10000 = (n), .clustered = (how),         \
 	     .repeats = (rep))
@@ -58,24 +60,24 @@ const struct cell cells[] = {
 	SCENE("a, pins", LAYOUT_A_PINS, with_pins),
 	CELL(.sweep = "b", .nr_trackers = 1),
 	SCENE("c", LAYOUT_C, with_untracked),
-	SCENE("two containers", LAYOUT_TWO, most),
+	SCENE("two containers", LAYOUT_TWO, every),
 	CELL(.sweep = "busy", .busy = true),
-	SIZE(1, 7),
-	SIZE(16, 7),
-	SIZE(64, 7),
+	SIZE(1, 11),
+	SIZE(16, 11),
+	SIZE(64, 11),
 	SIZE(256, 5),
 	SIZE(1024, 5),
 	TRACKERS(1),
 	TRACKERS(2),
 	TRACKERS(4),
 	TRACKERS(8),
-	DENSITY(0, false, 7),
-	DENSITY(10, false, 7),
-	DENSITY(100, false, 7),
+	DENSITY(0, false, 11),
+	DENSITY(10, false, 11),
+	DENSITY(100, false, 11),
 	DENSITY(1000, false, 5),
 	DENSITY(5000, false, 5),
-	DENSITY(10, true, 7),
-	DENSITY(100, true, 7),
+	DENSITY(10, true, 11),
+	DENSITY(100, true, 11),
 	DENSITY(1000, true, 5),
 	DENSITY(5000, true, 5),
 	PAGE(4096),

@@ -130,6 +130,37 @@ def one_cell(cell):
                  [row(d) for d in cell.designs()])
 
 
+PAIRS = [
+    ("funnel-lean", "split-lean", "who loops: kernel or user space"),
+    ("funnel-words", "split-words", "the same, where logs are read as words"),
+    ("funnel", "split-lean", "through a bitmap of the container's, cleared "
+     "apart"),
+    ("funnel-lean-copies", "split-lean-copies", "where every read crosses by "
+     "copies"),
+    ("split-words", "split-lean", "the same loop, logs read as words"),
+    ("shared", "split-words", "nobody reads: marks where user space looks"),
+    ("shared", "split-lean", "the same, against a queue"),
+    ("split", "split-lean", "what ships, against the least it could do"),
+]
+
+
+def in_short(cells):
+    rows = []
+    for design, to, why in PAIRS:
+        both = [c for c in cells if design in c.reps and to in c.reps and
+                c.sweep not in ("two containers", "marking")]
+        ratios = [c.ratio(design, to)[0] for c in both]
+        two = find(cells, "two containers")[0]
+        rows.append([f"{design} / {to}", why,
+                     with_spread(find(cells, "base")[0].ratio(design, to),
+                                 "{:.2f}".format),
+                     f"{min(ratios):.2f} to {max(ratios):.2f}",
+                     f"{two.ratio(design, to)[0]:.2f}"
+                     if design in two.reps and to in two.reps else ""])
+    return table(["CPU of", "what it asks", "16G, 2 trackers, 1 %",
+                  "all cells of one container", "two containers"], rows)
+
+
 def scenarios(cells):
     names = ["a", "a, pins", "b", "c", "two containers", "busy"]
     found = [find(cells, n)[0] for n in names]
@@ -200,9 +231,10 @@ def figures(cells, where):
         f"Measured on {where}. Medians; in brackets the least and the most of "
         "the repetitions. CPU is the reader's; ratios are of CPU, each within "
         "one repetition.",
+        "### In short", in_short(cells),
         "### 16G, two trackers, 1 % of pages, scattered",
         one_cell(find(cells, "base")[0]),
-        "### The same pages' number, in clusters of 1 MiB",
+        "### As many pages, in clusters of 1 MiB",
         one_cell(find(cells, "base, clustered")[0]),
         "### Scenarios: CPU a read, µs", scenarios(cells),
         "### Memory: CPU against split-lean, 0.1 % scattered",

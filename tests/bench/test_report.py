@@ -25,7 +25,7 @@ def main(build, root):
     assert text.startswith("before\n<!--") and text.endswith("-->\nafter\n")
     assert "\nold\n" not in text
     tables = [t for t in text.split("\n\n") if t.startswith("|")]
-    assert len(tables) == 10, len(tables)
+    assert len(tables) == 11, len(tables)
     with open(os.path.join(root, "bench", "run.c"), encoding="utf-8") as f:
         designs = re.findall(r'\{ "([a-z-]+)", &run_', f.read())
     assert len(designs) == 13, designs
