@@ -200,8 +200,10 @@ static struct worth brute_force(struct world *w, struct worth *list,
 					continue;
 				snprintf(names[at], sizeof(names[at]), "%s.%s",
 					 w->devices[i].name, keys[o]);
-				lines[at].key = names[at];
-				lines[at].value = wishes[k % NR_WISHES][o];
+				lines[at] = (struct spoor_plan_override){
+					.key = names[at],
+					.value = wishes[k % NR_WISHES][o],
+				};
 				input.nr_overrides++;
 			}
 			k /= NR_WISHES;
