@@ -230,6 +230,7 @@ static void stop_all(struct spoor_sim *sim)
 {
 	const double paused = sim->now;
 
+	sim->still_at = paused;
 	sim->out->paused_ns = spoor_whole(paused);
 	spoor_spend(sim, spoor_figure_use(sim, &sim->profile->pause_ns, "",
 					  "how long CPUs take to pause"));
@@ -365,6 +366,7 @@ static int set_up(struct spoor_sim *sim, const struct spoor_link_fact *link)
 	if (sim->send <= 0 && sim->link <= 0)
 		return spoor_fail(ENOENT, "profile: it does not say how fast "
 					  "memory is sent, nor the link");
+	sim->still_at = -1;
 	for (size_t i = 0; i < sim->plan->nr_lines; i++)
 		sim->suspended_at[i] = -1;
 	return spoor_sim_lineup(sim);

@@ -61,6 +61,7 @@ struct spoor_sim {
 
 	double now;
 	double marked; /* counted dirty without being read */
+	double still_at; /* since then memory fills no more; negative: it does */
 	double read_ns; /* the last collect */
 	double bytes, tracking;
 };

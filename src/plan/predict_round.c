@@ -52,6 +52,8 @@ double spoor_sim_data(const struct spoor_sim *sim, double after_ns)
 	const struct spoor_profile *p = sim->profile;
 	double at = 0, zero = p->zero_share.median;
 
+	if (sim->still_at >= 0)
+		after_ns = spoor_least(after_ns, sim->still_at);
 	for (size_t i = 0; i < p->nr_zero_later; i++) {
 		const struct spoor_zero_point *next = &p->zero_later[i];
 		const double then = (double)next->after_ns;
