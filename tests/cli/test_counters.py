@@ -12,8 +12,8 @@ import pytest
 
 from conftest import EXAMPLES, example, unhurried
 
-# Machines for other programs, and the one that is to fail.
-OTHERS = {"embed", "uapi-only", "two-spaces-control"}
+# Machines for other programs or verbs, and the one that is to fail.
+OTHERS = {"embed", "granularity", "uapi-only", "two-spaces-control"}
 NAMES = sorted(p.stem for p in EXAMPLES.glob("*.json")
                if p.stem not in OTHERS)
 
