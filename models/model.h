@@ -37,7 +37,7 @@ enum model_level {
 	MODEL_RUNNING = 2,
 };
 
-/* When type1 hears of an emulated device's writes; semantics.md, pins. */
+/* When type1 hears of an emulated device's writes. */
 enum model_pin_dirty {
 	MODEL_PIN_WHILE_PINNED = 0, /* as Linux does */
 	MODEL_PIN_AT_UNPIN = 1,

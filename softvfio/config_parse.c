@@ -159,7 +159,7 @@ static int set_key(struct parser *p, struct sv_config_device *dev,
 	return 0;
 }
 
-/* What a line that says little means; cli.md's defaults of a machine file. */
+/* What a line that says little means; spoor-machine(5)'s defaults. */
 static void set_defaults(struct sv_config_device *dev, unsigned int nr)
 {
 	*dev = (struct sv_config_device){

@@ -26,7 +26,7 @@ struct output {
 };
 
 void output_init(struct output *out, const struct opts *o);
-/* An event of cli.md; names with "_" are not shown, but for progress. */
+/* An event, as the manual pages have them; names with "_" are not shown, but for progress. */
 void output_event(struct output *out, const json_t *event);
 /* The last line; takes the reference. */
 void output_result(struct output *out, json_t *result);

@@ -64,7 +64,7 @@ int report_close(struct report *r);
 void report_drop(struct report *r);
 
 /*
- * report_check.c: is it what cli.md says it is?  Unknown keys are: there may be
+ * report_check.c: is it what the manual pages say it is?  Unknown keys are: there may be
  * more than this version knows.  0, or -EINVAL with key and reason.
  */
 int report_check_event(const json_t *event, struct jp_error *error);
