@@ -40,6 +40,7 @@ struct spoor_target {
 	enum spoor_objective objective;
 	uint64_t downtime_ns; /* as in spoor_run_opts; 0: its default */
 	unsigned int max_rounds; /* the same */
+	bool strict_downtime; /* the same: it reckons with the worst */
 	const char *const *devices; /* SPOOR_LEAST_GAP: these; none: all */
 	size_t nr_devices;
 	/* A plan predicted to miss one of these loses to any that does not. */

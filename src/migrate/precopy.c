@@ -139,6 +139,7 @@ int spoor_source_round(struct spoor_source *s, bool stopped)
 	const struct spoor_round round = { .round = run->result->rounds + 1,
 					   .stopped = stopped };
 	const uint64_t begun = spoor_now_ns(), bytes = run->io.bytes_sent;
+	uint64_t queued = spoor_stream_queued(&run->io), sent;
 	uint64_t pages = s->sender.data_pages + s->sender.zero_pages;
 	struct spoor_event event = { .type = SPOOR_EVENT_ROUND,
 				     .stopped = stopped,
@@ -167,8 +168,11 @@ int spoor_source_round(struct spoor_source *s, bool stopped)
 	event.nr_reads = s->tracking->trackers.nr;
 	spoor_run_event(run, &event);
 	spoor_tracking_forget_reads(s->tracking);
-	spoor_converge_learn(&s->converge, event.bytes, pages,
-			     event.duration_ns);
+	/* What left in that time: less than was sent, or more. */
+	sent = event.bytes + queued;
+	queued = spoor_stream_queued(&run->io);
+	spoor_converge_learn(&s->converge, sent > queued ? sent - queued : 0,
+			     pages, event.duration_ns);
 	return 0;
 }
 
@@ -202,11 +206,22 @@ static int give_in(struct spoor_source *s, uint64_t downtime_ns,
 				 : "the devices' state";
 	const char *how = memory ? "is too fast" : "is too large";
 
-	spoor_run_note(run, "warning",
-		       "rounds no longer shrink, after %u of %u: %s %s, "
-		       "stopping now costs about %llu ms, %llu were asked for",
-		       run->result->rounds, run->opts.max_rounds, who, how,
-		       (unsigned long long)(downtime_ns / 1000000u), target);
+	if (run->result->rounds >= run->opts.max_rounds)
+		spoor_run_note(run, "warning",
+			       "all %u rounds that are allowed were sent: "
+			       "stopping now costs about %llu ms, %llu were "
+			       "asked for; most is left of %s",
+			       run->opts.max_rounds,
+			       (unsigned long long)(downtime_ns / 1000000u),
+			       target, who);
+	else
+		spoor_run_note(
+			run, "warning",
+			"rounds no longer shrink, after %u of %u: %s %s, "
+			"stopping now costs about %llu ms, %llu were "
+			"asked for",
+			run->result->rounds, run->opts.max_rounds, who, how,
+			(unsigned long long)(downtime_ns / 1000000u), target);
 	if (!run->opts.strict_downtime)
 		return 0;
 	return spoor_fail(ETIME, "the downtime of %llu ms cannot be met: %s %s",
@@ -230,6 +245,7 @@ static int rounds(struct spoor_source *s)
 		r.certain = spoor_tracking_certain_bytes(
 			s->tracking, run->opts.strict_downtime);
 		r.state = state_left(s);
+		r.queued = spoor_stream_queued(&run->io);
 		switch (spoor_converge_ask(&s->converge, &r,
 					   s->tracking->read_ns,
 					   run->result->rounds)) {

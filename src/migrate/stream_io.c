@@ -12,10 +12,12 @@
 #include "migrate/stream_io.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -381,6 +383,15 @@ static int send_frame(struct spoor_stream *s, enum spoor_frame_type type,
 	s->seq_out++;
 	s->sent_ns = spoor_now_ns();
 	return 0;
+}
+
+uint64_t spoor_stream_queued(const struct spoor_stream *s)
+{
+	int bytes = 0;
+
+	if (ioctl(s->fd, SIOCOUTQ, &bytes) || bytes < 0)
+		return 0;
+	return (uint64_t)bytes;
 }
 
 int spoor_stream_send(struct spoor_stream *s, enum spoor_frame_type type,

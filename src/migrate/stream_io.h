@@ -53,6 +53,8 @@ void spoor_stream_clear(struct spoor_stream *s);
 /* The silence both sides agreed on. */
 void spoor_stream_set_silence(struct spoor_stream *s, uint64_t silence_ns);
 
+/* Bytes that the socket took and the peer's host has not; 0: nobody knows. */
+uint64_t spoor_stream_queued(const struct spoor_stream *s);
 /*
  * Send a frame.  Return: 0, or
  *   -ECANCELED     cancelled before it began

@@ -27,19 +27,23 @@ struct spoor_remains {
 	uint64_t
 		certain; /* counts dirty at the stop, whatever is sent before */
 	uint64_t state; /* of devices */
+	uint64_t queued; /* sent, and still on this side of the link */
 };
 
 struct spoor_converge {
 	uint64_t downtime_ns; /* the target */
 	unsigned int max_rounds;
 	bool cautious; /* nothing is hoped to be zero */
-	double bytes_per_ns; /* of the last round that tells; 0: none yet */
+	/* Of the last rounds that tell; 0: none yet. */
+	double wire_per_ns; /* bytes on the link */
+	double read_per_ns; /* bytes of memory, where nearly all was zero */
 	/*
 	 * What of memory had to be sent, being not zero: of the first round,
-	 * which is of everything, and of the last that tells.  Pages that stay
-	 * pinned are reported round after round, written or not.
+	 * which is of everything, and of the last two that tell.  Pages that
+	 * stay pinned are reported round after round, written or not.
 	 */
-	double bulk_share, share;
+	double bulk_share, share[2];
+	bool bulk_told;
 	uint64_t before; /* bytes left when last asked, zeroes and all */
 	unsigned int stuck; /* times in a row that it did not shrink */
 	uint64_t expected_ns; /* what stopping costs, as last asked */
@@ -49,9 +53,9 @@ struct spoor_converge {
 void spoor_converge_init(struct spoor_converge *c, uint64_t downtime_ns,
 			 unsigned int max_rounds, bool cautious);
 /*
- * A round of @pages pages of 4 KiB took @ns and put @wire bytes on the link.
- * Zeroes cost reading but no sending: a round of them tells how fast memory is
- * read, one with data how fast it is sent.
+ * A round of @pages pages of 4 KiB took @ns, in which @wire bytes left for the
+ * link.  Zeroes cost reading but no sending: a round of them tells how fast
+ * memory is read, one with data how fast it is sent.
  */
 void spoor_converge_learn(struct spoor_converge *c, uint64_t wire,
 			  uint64_t pages, uint64_t ns);

@@ -142,6 +142,20 @@ static void name_slowest(struct spoor_sim *sim, double memory, double state)
 				: "nobody");
 }
 
+/* Reach of trackers that are read at the stop only. */
+static double unread(const struct spoor_sim *sim)
+{
+	double sum = 0;
+
+	for (size_t k = 0; k < sim->nr_trackers; k++) {
+		const struct spoor_sim_tracker *t = &sim->trackers[k];
+
+		if (!t->everything && t->quiet_read && !t->can_quiesce)
+			sum += t->reach;
+	}
+	return sum;
+}
+
 static int rounds(struct spoor_sim *sim)
 {
 	for (;;) {
@@ -152,6 +166,9 @@ static int rounds(struct spoor_sim *sim)
 		spoor_sim_collect(sim, false);
 		dirty = spoor_sim_written(sim) + sim->marked;
 		certain = reach(sim, all_dirty);
+		if (sim->converge.cautious)
+			certain =
+				spoor_least(certain + unread(sim), sim->memory);
 		state = state_left(sim);
 		left = (struct spoor_remains){ .dirty = spoor_whole(dirty),
 					       .certain = spoor_whole(certain),
@@ -423,7 +440,7 @@ int spoor_predict(struct spoor_prediction *ret, const struct spoor_plan *plan,
 						: SPOOR_DEFAULT_DOWNTIME_NS,
 			    target->max_rounds ? target->max_rounds
 					       : SPOOR_DEFAULT_ROUNDS,
-			    false);
+			    target->strict_downtime);
 	err = set_up(&sim, link);
 	if (!err)
 		err = name_trackers(&sim);

@@ -116,11 +116,16 @@ void spoor_price_of(struct spoor_price *ret, const struct spoor_search *search,
 		ret->guide += (double)pred->devices[i].gap_ns * GUIDE_GAP;
 }
 
+double spoor_price_tie(double ns)
+{
+	return most(ns * TIE_PART, TIE_NS);
+}
+
 double spoor_price_tolerance(const struct spoor_search *search, double value)
 {
-	if (search->target->objective == SPOOR_LEAST_BYTES)
-		return value * TIE_PART;
-	return most(value * TIE_PART, TIE_NS);
+	return search->target->objective == SPOOR_LEAST_BYTES
+		       ? value * TIE_PART
+		       : spoor_price_tie(value);
 }
 
 /* Sixteen to the octave: what is a class above is some 5 % more. */

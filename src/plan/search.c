@@ -79,7 +79,11 @@ bool spoor_price_better(const struct spoor_price *a,
 static bool equal(const struct spoor_search *s, const struct spoor_price *a,
 		  const struct spoor_price *best)
 {
-	return a->miss <= best->miss &&
+	/* Who keeps within the limits is not equal to who nearly does. */
+	const double late =
+		best->miss > 0 ? best->miss + spoor_price_tie(best->miss) : 0;
+
+	return a->miss <= late &&
 	       a->value <= best->value + spoor_price_tolerance(s, best->value);
 }
 

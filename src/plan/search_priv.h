@@ -66,7 +66,8 @@ int spoor_candidates_find(struct spoor_search *search, size_t device);
 void spoor_price_of(struct spoor_price *ret, const struct spoor_search *search,
 		    const struct spoor_plan *plan,
 		    const struct spoor_prediction *pred);
-/* So near that it counts as equal. */
+/* So near that it counts as equal: of times, and by the objective. */
+double spoor_price_tie(double ns);
 double spoor_price_tolerance(const struct spoor_search *search, double value);
 /* "device tracker at 16K" */
 void spoor_price_name(char *buf, size_t len,

@@ -105,8 +105,10 @@ def test_every_tracker_is_measured_at_every_page_size(measured):
         for p in t["pages"]:
             for f in PAGE_FIGURES:
                 assert p[f]["origin"] == "measured-sw", (t["name"], f)
-            assert [d["interval_ns"] for d in p["dirty"]] == [
-                n * 10**6 for n in (10, 30, 100, 300)]
+            # Shorter ones not where a read takes longer, on a busy host.
+            at = [d["interval_ns"] // 10**6 for d in p["dirty"]]
+            assert set(at) <= {10, 30, 100, 300} and at[-1] == 300
+            assert len(at) > 1
             assert "read_page_ns" in p or "read_run_ns" in p, t["name"]
             assert "slowdown" in p
             assert ("delay" in p) == (t["kind"] != "process"), t["name"]
@@ -166,12 +168,11 @@ def test_what_dirties_much_is_followed_for_long(spoor, machine, tmp_path):
     profile = json.loads(path.read_text())
     dirty = pages(profile, "cpu.process")[4 * K]["dirty"]
     seconds = [round(d["interval_ns"] / 1e9, 2) for d in dirty]
-    assert seconds[:5] == [0.01, 0.03, 0.1, 0.3, 1]
-    assert seconds[5] >= 3 and seconds[6] >= 10 and len(seconds) == 7
+    assert seconds[-4:] == [0.3, 1, 3, 10]
     grown = [d["bytes"]["median"] for d in dirty]
     # All of the set in the end, and little more: the guest's own.
-    assert grown[4] < grown[5] <= grown[6] < K * K + 64 * K
-    assert grown[6] > 0.9 * K * K
+    assert grown[-3] < grown[-2] <= grown[-1] < K * K + 64 * K
+    assert grown[-1] > 0.9 * K * K
     assert len(profile["zero_later"]) == 3
 
 
@@ -220,7 +221,7 @@ def test_iommus_are_measured_by_dirty_bit_and_by_write_fault(
             assert t["set_bytes"] == 4 * K * K
             page = t["pages"][0]
             assert "slowdown" in page and "delay" in page
-            assert 0 < dirty(page, 10) < dirty(page, 300) <= 8 * K * K
+            assert 0 < dirty(page, 30) < dirty(page, 300) <= 8 * K * K
     counted = [s for f in tmp_path.glob("stats.*")
                for s in json.loads(f.read_text())["spaces"]]
     faults = [s for s in counted if s["write_faults"]]
@@ -238,7 +239,7 @@ def test_dirty_bytes_grow_with_page_size_and_interval(measured):
     profile, _ = measured
     dsa = pages(profile, "dsa0.device")
     for p in dsa.values():
-        curve = [dirty(p, ms) for ms in (10, 30, 100, 300)]
+        curve = [d["bytes"]["median"] for d in p["dirty"]]
         # A granule more or less is chance where nearly all are dirty at once.
         assert all(a <= b + p["page_size"]
                    for a, b in zip(curve, curve[2:])), curve
@@ -248,17 +249,17 @@ def test_dirty_bytes_grow_with_page_size_and_interval(measured):
         by_size = [dirty(dsa[s], ms) for s in sorted(dsa)]
         assert by_size == sorted(by_size)
     # 8 MiB/s at random in 16 MiB: it is nearly all new
-    assert 4 * dirty(dsa[4 * K], 10) < dirty(dsa[4 * K], 300)
+    assert 2 * dirty(dsa[4 * K], 100) < dirty(dsa[4 * K], 300)
     assert dirty(dsa[2048 * K], 300) > 3 * dirty(dsa[4 * K], 300)
     cpu = pages(profile, "cpu.process")[4 * K]
-    assert 4 * dirty(cpu, 10) < dirty(cpu, 300) < 8 * K * K
+    assert 2 * dirty(cpu, 100) < dirty(cpu, 300) < 8 * K * K
 
 
 def test_what_is_pinned_is_dirty_at_once(measured):
     profile, _ = measured
     page = pages(profile, "lone.pinned")[4 * K]
-    assert dirty(page, 10) == dirty(page, 300) >= 2 * K * K
-    assert page["still_bytes"]["median"] == dirty(page, 10)
+    assert dirty(page, 100) == dirty(page, 300) >= 2 * K * K
+    assert page["still_bytes"]["median"] == dirty(page, 100)
     # Of others nothing stands dirty.
     assert {pages(profile, t)[4 * K]["still_bytes"]["max"]
             for t in TRACKERS if t != "lone.pinned"} == {0}
@@ -280,7 +281,7 @@ def test_pins_that_are_dirty_once_unpinned_count_at_the_stop(spoor, machine):
     still = {n: p["still_bytes"]["median"] for n, p in of.items()}
     # Both areas, and the page of completions.
     assert still["while-pinned"] == still["at-unpin"] >= 2 * K * K
-    assert dirty(of["while-pinned"], 10) == still["while-pinned"]
+    assert dirty(of["while-pinned"], 100) == still["while-pinned"]
     assert dirty(of["at-unpin"], 300) == 0
     assert still["mark-once"] == 0 < dirty(of["mark-once"], 300) < 1.2 * K * K
 

@@ -49,6 +49,16 @@ def spread_holds(o, key):
     assert spread["min"] <= o[key] <= spread["max"], key
 
 
+def test_what_is_refused_before_it_is_planned_says_why_too(compare):
+    def unmapped(m):
+        m["devices"][0]["noiommu"] = True
+
+    run = compare("auto,stop-copy", "--json", change=unmapped)
+    assert run.code == 0, run.err
+    for r in comparison(run)["runs"]:
+        assert "nic0: it is in a No-IOMMU group" in r["refused"]
+
+
 def test_policies_take_turns_and_each_has_its_figures(compare):
     def patient(m):
         m["policy"] = {"downtime_ms": 30000}

@@ -3,6 +3,8 @@
  * How long a stream waits: not for ever, whatever the other side does, and not
  * too short for one that is busy and says so.
  */
+#include <netinet/in.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -212,6 +214,46 @@ static void endless_silence_is_no_overflow(void **state)
 	end(&s, &peer);
 }
 
+/* Over TCP a full socket may hold megabytes. */
+static void what_the_socket_holds_is_told(void **state)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct spoor_stream s = { .fd = -1 };
+	socklen_t len = sizeof(at);
+	static char bytes[65536];
+	size_t sent = 0;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), peer;
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(spoor_stream_queued(&s), 0);
+	s.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&at, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len),
+			 0);
+	assert_int_equal(connect(s.fd, (struct sockaddr *)&at, len), 0);
+	peer = accept(listener, NULL, NULL);
+	assert_true(peer >= 0);
+	while ((n = send(s.fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+		sent += (size_t)n;
+	/* The peer's host has some of it. */
+	assert_true(spoor_stream_queued(&s) > 0);
+	assert_true(spoor_stream_queued(&s) < sent);
+	while (sent) {
+		n = recv(peer, bytes, sizeof(bytes), 0);
+		assert_true(n > 0);
+		sent -= (size_t)n;
+	}
+	/* The last of it has arrived; that it has may still be on its way. */
+	while (spoor_stream_queued(&s))
+		sched_yield();
+	close(peer);
+	close(listener);
+	close(s.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +265,7 @@ int main(void)
 		cmocka_unit_test(
 			stale_cancel_neither_ends_nor_lengthens_a_wait),
 		cmocka_unit_test(endless_silence_is_no_overflow),
+		cmocka_unit_test(what_the_socket_holds_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

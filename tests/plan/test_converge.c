@@ -66,16 +66,16 @@ static void small_rounds_say_nothing_of_the_rate(void **state)
 	assert_int_equal(ask(&c, G, 0, 1), SPOOR_CONVERGE_STOP);
 	/* The first tells something, whatever its size. */
 	spoor_converge_learn(&c, 4096, 1, 4096);
-	assert_true(c.bytes_per_ns == 1);
+	assert_true(c.read_per_ns == 1);
 	spoor_converge_learn(&c, 4 * M, 1024, 2 * M);
-	assert_true(c.bytes_per_ns == 2);
+	assert_true(c.wire_per_ns == 2);
 	spoor_converge_learn(&c, 4096, 1, 4096);
-	assert_true(c.bytes_per_ns == 2);
-	/* Zeroes, many of them: how fast they are read. */
+	assert_true(c.wire_per_ns == 2 && c.read_per_ns == 1);
+	/* Zeroes, many of them: how fast they are read, not how fast is sent. */
 	spoor_converge_learn(&c, 0, 1024, M);
-	assert_true(c.bytes_per_ns == 4);
+	assert_true(c.wire_per_ns == 2 && c.read_per_ns == 4);
 	spoor_converge_learn(&c, UINT64_MAX, 1, 1);
-	c.bytes_per_ns = 1e-12;
+	c.wire_per_ns = 1e-12;
 	assert_int_equal(ask(&c, UINT64_MAX, 0, 1), SPOOR_CONVERGE_ROUND);
 }
 
@@ -96,12 +96,48 @@ static void zeroes_are_not_expected_to_be_sent(void **state)
 	assert_in_range(c.expected_ns, 360 * MS - MS, 360 * MS + MS);
 	spoor_converge_learn(&c, 2 * M, 1024, 2000 * MS / 1024);
 	(void)spoor_converge_ask(&c, &left, 0, 2);
+	assert_in_range(c.expected_ns, 360 * MS - MS, 360 * MS + MS);
+	/* One such round may have been an accident, two are not. */
+	spoor_converge_learn(&c, 2 * M, 1024, 2000 * MS / 1024);
+	(void)spoor_converge_ask(&c, &left, 0, 3);
 	assert_in_range(c.expected_ns, 310 * MS - MS, 310 * MS + MS);
 	/* Who must not miss the target hopes for none. */
 	spoor_converge_init(&c, 50 * MS, 30, true);
 	spoor_converge_learn(&c, G / 4, G / 4096, 250 * MS);
 	(void)spoor_converge_ask(&c, &left, 0, 1);
 	assert_in_range(c.expected_ns, 1110 * MS - MS, 1110 * MS + MS);
+}
+
+/* At 125 MB/s 400 MiB of zeroes take 80 ms; 500 MiB of data do not. */
+static void a_round_of_zeroes_is_no_faster_link(void **state)
+{
+	struct spoor_converge c;
+
+	(void)state;
+	spoor_converge_init(&c, 300 * MS, 30, false);
+	spoor_converge_learn(&c, G, G / 4096, 8000 * MS);
+	spoor_converge_learn(&c, 4096, 400 * M / 4096, 80 * MS);
+	assert_int_equal(ask(&c, 500 * M, 0, 2), SPOOR_CONVERGE_ROUND);
+	assert_in_range(c.expected_ns, 3900 * MS, 3910 * MS);
+	/* What is zero has to be read all the same. */
+	spoor_converge_learn(&c, 2 * M, 400 * M / 4096, 80 * MS);
+	spoor_converge_learn(&c, 2 * M, 400 * M / 4096, 80 * MS);
+	(void)ask(&c, 400 * M, 0, 4);
+	assert_in_range(c.expected_ns, 79 * MS, 81 * MS);
+}
+
+/* What a socket took in is not sent yet. */
+static void what_is_queued_still_has_to_go(void **state)
+{
+	const struct spoor_remains left = { .dirty = M, .queued = 100 * M };
+	struct spoor_converge c;
+
+	(void)state;
+	spoor_converge_init(&c, 50 * MS, 30, false);
+	spoor_converge_learn(&c, G, G / 4096, 1000 * MS);
+	assert_int_equal(spoor_converge_ask(&c, &left, 0, 1),
+			 SPOOR_CONVERGE_ROUND);
+	assert_in_range(c.expected_ns, 98 * MS, 100 * MS);
 }
 
 /* The curve */
@@ -169,6 +205,8 @@ int main(void)
 		cmocka_unit_test(it_gives_in_when_two_rounds_do_not_shrink),
 		cmocka_unit_test(small_rounds_say_nothing_of_the_rate),
 		cmocka_unit_test(zeroes_are_not_expected_to_be_sent),
+		cmocka_unit_test(a_round_of_zeroes_is_no_faster_link),
+		cmocka_unit_test(what_is_queued_still_has_to_go),
 		cmocka_unit_test(what_is_dirty_rises_along_the_points),
 		cmocka_unit_test(
 			a_curve_never_falls_nor_steepens_beyond_its_points),

@@ -233,6 +233,36 @@ static void zeroes_are_not_sent(void **state)
 	spoor_prediction_clear(&p);
 }
 
+/* As a source that must not miss it: no zeroes, nothing unread forgotten. */
+static void a_strict_target_reckons_with_the_worst(void **state)
+{
+	struct spoor_prediction p;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	world_device(&w);
+	w.profile.zero_share = measured(0.5);
+	w.target.downtime_ns = 1500 * MS;
+	p = predicted(&w, "all-dirty");
+	assert_true(p.converges);
+	spoor_prediction_clear(&p);
+	w.target.strict_downtime = true;
+	p = predicted(&w, "all-dirty");
+	assert_false(p.converges);
+	spoor_prediction_clear(&p);
+
+	world_init(&w);
+	tracked_device(&w)->own.caps.flags |= SPOOR_TRACKER_QUIET_READ;
+	p = predicted(&w, "device");
+	assert_true(p.converges);
+	spoor_prediction_clear(&p);
+	w.target.strict_downtime = true;
+	p = predicted(&w, "device");
+	assert_false(p.converges);
+	spoor_prediction_clear(&p);
+}
+
 static void memory_fills_while_it_is_sent(void **state)
 {
 	struct spoor_zero_point later[] = { { 1000 * MS, measured(0.5) },
@@ -682,6 +712,7 @@ int main(void)
 		cmocka_unit_test(
 			what_is_dirty_once_all_stand_still_is_sent_at_the_stop),
 		cmocka_unit_test(zeroes_are_not_sent),
+		cmocka_unit_test(a_strict_target_reckons_with_the_worst),
 		cmocka_unit_test(memory_fills_while_it_is_sent),
 		cmocka_unit_test(zeroes_that_are_reported_are_not_sent),
 		cmocka_unit_test(

@@ -97,6 +97,7 @@ static int fill_target(struct planner *p, struct asked *a)
 		.objective = objective_of(m->objective),
 		.downtime_ns = m->downtime_ms * NS_PER_MS,
 		.max_rounds = (unsigned int)m->max_rounds,
+		.strict_downtime = m->strict_downtime,
 		.devices = a->names,
 		.nr_devices = m->nr_gap_devices,
 		.limit_downtime_ns = m->limit_downtime_ms * NS_PER_MS,

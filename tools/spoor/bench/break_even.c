@@ -72,14 +72,19 @@ static void show(const struct spoor_profile *p, const struct machine_file *mf,
 	double bulk = (double)p->memory_bytes * (1 - p->zero_share.median);
 	double own = 0, all = 0;
 	char page[16], more[24];
-	uint64_t ns;
-	size_t nr = 0;
+	uint64_t ns = 0;
+	size_t nr = 0, i = other ? other->nr_dirty : 0;
+	bool both = false;
 
-	if (!other || !other->nr_dirty || bulk <= 0)
-		return;
-	ns = other->dirty[other->nr_dirty - 1].interval_ns;
-	if (!bytes_after(other, ns, &all) ||
-	    !own_bytes(p, mf, space, ns, &own, &nr))
+	/* What dirties much was followed for longer than the rest. */
+	while (i-- && !both) {
+		ns = other->dirty[i].interval_ns;
+		all = other->dirty[i].bytes.median;
+		own = 0;
+		nr = 0;
+		both = own_bytes(p, mf, space, ns, &own, &nr);
+	}
+	if (!both || bulk <= 0)
 		return;
 	if (!*said)
 		puts("\nBreak-even, in work that devices lose by one bulk copy "

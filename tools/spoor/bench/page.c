@@ -57,14 +57,18 @@ static int stop(struct course *c)
 		 : 0;
 }
 
-/* Read when so much time has gone by since the end of the read before. */
-static int read_after(struct course *c, uint64_t interval_ns,
-		      struct bench_read *last)
+/* From when on what the next read reports is written. */
+static uint64_t since(const struct course *c, const struct bench_read *read)
 {
-	uint64_t due = last->ended_ns + interval_ns, now = guest_now();
+	return c->k->quiet ? read->ended_ns : read->begun_ns;
+}
+
+static int read_at(struct course *c, uint64_t due_ns, struct bench_read *last)
+{
+	const uint64_t now = guest_now();
 	int r;
 
-	if (due > now && !bench_wait(c->b, due - now))
+	if (due_ns > now && !bench_wait(c->b, due_ns - now))
 		return -ECANCELED;
 	r = bench_read(c->b, c->k, last);
 	if (r)
@@ -110,6 +114,7 @@ static int read_dirty(struct course *c)
 	struct dirt dirt[NR_INTERVALS] = { { .bytes.v = NULL } };
 	struct bench_read last;
 	int r = bench_read(c->b, c->k, &last);
+	bool late;
 
 	for (unsigned int pass = 0; pass < NR_PASSES; pass++)
 		for (size_t i = 0; i < NR_INTERVALS && !r; i++) {
@@ -117,10 +122,14 @@ static int read_dirty(struct course *c)
 
 			if (pass >= (c->b->quick ? in->quick : in->reads))
 				continue;
-			r = read_after(c, in->ns, &last);
+			/* While a read lasts none can follow it. */
+			late = since(c, &last) + in->ns < last.ended_ns &&
+			       i < (c->b->quick ? 3 : 4);
+			r = read_at(c, since(c, &last) + in->ns, &last);
 			if (r)
 				break;
-			add_dirt(&dirt[i], &last);
+			if (!late)
+				add_dirt(&dirt[i], &last);
 		}
 	for (size_t i = 0; i < NR_INTERVALS; i++)
 		put_point(c, intervals[i].ns, &dirt[i], !r);
@@ -141,19 +150,21 @@ static bool worth_long(const struct course *c)
 static int read_long(struct course *c)
 {
 	struct bench_read last, seen;
-	uint64_t begun;
+	uint64_t begun, due;
 	int r = bench_read(c->b, c->k, &last);
 
 	bench_seen_clear(c->b);
-	begun = last.ended_ns;
+	begun = due = since(c, &last);
 	for (size_t i = 0; i < NR(longer) && !r; i++) {
 		struct dirt dirt = { .bytes.v = NULL };
 
-		while (!r && last.ended_ns < begun + longer[i])
-			r = read_after(c, LONG_READ_NS, &last);
+		while (!r && due < begun + longer[i]) {
+			due += LONG_READ_NS;
+			r = read_at(c, due, &last);
+		}
 		bench_seen(c->b, &seen);
 		add_dirt(&dirt, &seen);
-		put_point(c, last.ended_ns - begun, &dirt, !r);
+		put_point(c, longer[i], &dirt, !r);
 	}
 	return r;
 }

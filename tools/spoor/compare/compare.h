@@ -69,7 +69,8 @@ void compare_predict(struct comparison *c, struct compared *p);
 void compare_run(struct comparison *c, struct compared *p,
 		 unsigned int repetition);
 /* With all the blockers of @plan, its event. */
-void compare_refuse(struct compared *p, const json_t *plan);
+/* For its blockers; refused before it came to a plan, for @error. */
+void compare_refuse(struct compared *p, const json_t *plan, const char *error);
 /* What @warnings say, each once. */
 void compare_take_notes(struct compared *p, const json_t *warnings);
 

@@ -41,7 +41,7 @@ static void take(struct compared *p, const struct session *s)
 	}
 	if (json_integer_value(json_object_get(failed, "exit")) ==
 	    EXIT_REFUSED) {
-		compare_refuse(p, s->plan);
+		compare_refuse(p, s->plan, why ? why : "refused");
 		return;
 	}
 	if (s->source.done || s->interrupts || s->out.broken)

@@ -11,8 +11,8 @@
 
 #include "compare.h"
 
-/* How the library begins to say that it stopped all the same. */
-static const char not_converged[] = "rounds no longer shrink";
+/* The library says so when it stops all the same. */
+static const char not_converged[] = "stopping now costs about";
 
 static bool has(const json_t *list, const json_t *text)
 {
@@ -33,8 +33,7 @@ void compare_take_notes(struct compared *p, const json_t *warnings)
 	{
 		const char *text = json_string_value(t);
 
-		if (text &&
-		    !strncmp(text, not_converged, sizeof(not_converged) - 1))
+		if (text && strstr(text, not_converged))
 			snprintf(p->too_fast, sizeof(p->too_fast), "%s", text);
 		else if (!has(p->notes, t))
 			json_array_append(p->notes, t);
@@ -47,7 +46,7 @@ static void failed(struct compared *p, const char *why)
 	snprintf(p->why, sizeof(p->why), "%s", why);
 }
 
-void compare_refuse(struct compared *p, const json_t *plan)
+void compare_refuse(struct compared *p, const json_t *plan, const char *error)
 {
 	size_t i, used = 0;
 	json_t *b;
@@ -60,6 +59,8 @@ void compare_refuse(struct compared *p, const json_t *plan)
 				p->why + used, sizeof(p->why) - used, "%s%s",
 				i ? "; " : "", json_string_value(b));
 	}
+	if (!used)
+		snprintf(p->why, sizeof(p->why), "%s", error);
 }
 
 static void take(struct compared *p, unsigned int repetition,
@@ -76,7 +77,7 @@ static void take(struct compared *p, unsigned int repetition,
 	case EXIT_INTERRUPTED:
 		return;
 	case EXIT_REFUSED:
-		compare_refuse(p, s->plan);
+		compare_refuse(p, s->plan, v->error);
 		return;
 	case EXIT_LOST:
 		json_decref(p->lost);
