@@ -49,8 +49,8 @@ def compare(build, machine, repeat):
         [build / "spoor", "compare", machine, "--policies", POLICIES,
          "--repeat", str(repeat), "--json", "--quiet"],
         stdout=subprocess.PIPE, text=True, check=False)
-    last = json.loads(run.stdout.splitlines()[-1])
-    if last["event"] != "comparison":
+    last = json.loads((run.stdout.splitlines() or ["{}"])[-1])
+    if last.get("event") != "comparison":
         sys.exit(f"{machine.name}: {last.get('error', last)}")
     return last["runs"]
 
@@ -96,6 +96,8 @@ def main():
                     continue
                 say(cell, r)
                 runs.append(r)
+    if not runs:
+        sys.exit("nothing was predicted and measured")
     print(f"\n{len(runs)} pairs. Downtime: {conclude(runs, 'downtime_ms')}. "
           f"Total: {conclude(runs, 'total_ms')}.")
 

@@ -495,3 +495,11 @@ def test_tracker_that_is_read_only_while_quiet_is_measured(spoor, machine,
     assert run.code == 0, run.err
     page = pages(json.loads(path.read_text()), "dsa0.device")[4 * K]
     assert dirty(page, 300) >= dirty(page, 30) > 0
+
+
+@pytest.mark.parametrize("verb", ["bench", "compare"])
+def test_links_are_a_page_s(spoor, machine, verb):
+    more = ["--policies", "auto"] if verb == "compare" else []
+    run = spoor(verb, machine(base=TINY), "--links", "1G", *more)
+    assert run.code == 2
+    assert "--links needs --report" in run.err

@@ -80,6 +80,10 @@ int report_open_for(struct report **ret, const struct opts *o,
 	struct report *r = NULL;
 	int e;
 
+	if (!o->report && o->links) {
+		output_complain("--links needs --report FILE");
+		return EXIT_USAGE;
+	}
 	if (!o->report)
 		return 0;
 	e = report_open(&r, o->report, "--report");
