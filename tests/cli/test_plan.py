@@ -91,6 +91,32 @@ def test_without_a_profile_it_plans_by_rule_and_says_so(spoor, machine):
     assert run.result() == {"event": "result", "ok": True, "exit": 0}
 
 
+def test_defaults_are_stated(spoor, machine):
+    # As spoor-machine(5) has them, for what SMALL does not say.
+    run = spoor("plan", machine(), "--json")
+    of, = run.of("settings")
+    assert of["link"] == {"rate": None, "latency_us": 0, "channels": 1}
+    assert of["policy"] == {"name": "auto", "objective": "downtime",
+                            "downtime_ms": 300, "max_rounds": 30,
+                            "strict_downtime": False}
+    assert of["run"] == {"before_ms": 100, "after_ms": 100}
+    assert of["seed"] == 1
+    nic, dsa, mdev = of["devices"]
+    assert nic["migration"] == ["stop-copy", "p2p"]
+    assert nic["tracker"] == {
+        "min_page": 4096, "max_page": 16 << 20, "max_ranges": 8,
+        "address_bits": [12, 42], "queue": 2048, "read_while_running": True,
+        "fail_after": 0, "deaf": 0}
+    assert nic["p2p_stops"] == "peer" and nic["state_size"] == 65536
+    assert nic["clients"] is None and nic["ring"] == 4 << 20
+    assert dsa["tracker"] is None and dsa["work"]["pattern"] == "uniform"
+    assert mdev["pins"] == {"read": 0, "write": 65536, "dirty": "while-pinned",
+                            "read_pins_clean": False, "gratuitous": False}
+    text = spoor("plan", machine()).out
+    assert "As given, or by default" in text
+    assert "tracker.address_bits=12,42" in text
+
+
 def test_with_a_profile_it_chooses_and_predicts(spoor, machine, profile):
     run = spoor("plan", machine(), "--profile", profile(), "--json",
                 "--set", "nic0.tracker=device")

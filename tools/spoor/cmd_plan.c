@@ -15,6 +15,7 @@
 #include "planner.h"
 #include "profile_file.h"
 #include "session.h"
+#include "settings.h"
 
 static bool finished(const struct session *s)
 {
@@ -50,7 +51,7 @@ static void judge(const struct session *s, struct verdict *v)
 /* The plan goes to its file, then the last line is told. */
 static int tell_end(struct session *s, struct verdict *v)
 {
-	json_t *result;
+	json_t *result, *settings;
 	int r = 0;
 
 	if (!v->exit && s->o->output)
@@ -60,6 +61,10 @@ static int tell_end(struct session *s, struct verdict *v)
 		snprintf(v->error, sizeof(v->error), "-o %s: %s", s->o->output,
 			 strerror(-r));
 	}
+	settings = settings_event(s->mf);
+	if (settings && s->plan)
+		output_event(&s->out, settings);
+	json_decref(settings);
 	result = json_pack("{s:s, s:b, s:i}", "event", "result", "ok",
 			   v->exit == EXIT_DONE, "exit", v->exit);
 	if (v->exit)

@@ -178,6 +178,77 @@ static void show_rule(const struct output *out, const json_t *e)
 		printf("  %26s %s\n", "", json_string_value(call));
 }
 
+static void show_scalar(const json_t *v)
+{
+	if (json_is_string(v))
+		printf("%s", json_string_value(v));
+	else if (json_is_integer(v))
+		printf("%" JSON_INTEGER_FORMAT, json_integer_value(v));
+	else
+		printf("%s", json_is_true(v)	? "yes"
+			     : json_is_false(v) ? "no"
+						: "none");
+}
+
+static void show_value(const char *key, const json_t *v)
+{
+	const char *inner;
+	char both[64];
+	size_t i;
+	json_t *o;
+
+	if (json_is_object(v)) {
+		json_object_foreach((json_t *)v, inner, o)
+		{
+			snprintf(both, sizeof(both), "%s.%s", key, inner);
+			show_value(both, o);
+		}
+		return;
+	}
+	printf(" %s=", key);
+	if (!json_is_array(v))
+		show_scalar(v);
+	json_array_foreach(v, i, o)
+	{
+		printf("%s", i ? "," : "");
+		show_scalar(o);
+	}
+}
+
+static void show_setting(const char *name, const json_t *o)
+{
+	const char *key;
+	json_t *v;
+
+	printf("  %-10s", name);
+	json_object_foreach((json_t *)o, key, v)
+	{
+		if (strcmp(key, "name") != 0 || !strcmp(name, "policy"))
+			show_value(key, v);
+	}
+	putchar('\n');
+}
+
+static void show_settings(struct output *out, const json_t *e)
+{
+	const char *key;
+	json_t *v, *o;
+	size_t i;
+
+	printf("%sAs given, or by default%s\n", bold(out), plain(out));
+	json_object_foreach((json_t *)e, key, v)
+	{
+		if (json_is_object(v))
+			show_setting(key, v);
+		else if (json_is_integer(v))
+			printf("  %-10s %" JSON_INTEGER_FORMAT "\n", key,
+			       json_integer_value(v));
+		json_array_foreach(v, i, o) show_setting(
+			json_object_get(o, "name") ? text_of(o, "name") : key,
+			o);
+	}
+}
+
 void output_text_event(struct output *out, const char *name, const json_t *e)
 {
 	if (!strcmp(name, "plan"))
@@ -196,6 +267,8 @@ void output_text_event(struct output *out, const char *name, const json_t *e)
 		show_checking(out, e);
 	else if (!strcmp(name, "rule"))
 		show_rule(out, e);
+	else if (!strcmp(name, "settings"))
+		show_settings(out, e);
 	/* States are for scripts: there are dozens. */
 	fflush(stdout);
 }
