@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import socket
+import threading
 
 import pytest
 
@@ -29,29 +30,46 @@ class Meeting(Proxy):
 
     def __init__(self, path, to, cut, do, deliver, nth=1):
         self.do, self.deliver, self.nth = do, deliver, nth
+        # A READY that is delivered is answered: the way must last until then.
+        self.answered = threading.Event()
+        if cut != READY or not deliver:
+            self.answered.set()
         super().__init__(path, to, cut)
 
     def relay(self, src, dst):
         try:
-            while True:
-                head = self.read(src, HEADER.size)
-                _, kind, _, _, _, length, _ = HEADER.unpack(head)
-                frame = head + self.read(src, length)
-                if kind == self.cut and not self.was_cut:
-                    self.nth -= 1
-                    if not self.nth:
-                        self.was_cut = True
-                        self.do()
-                        if not self.deliver:
-                            break
-                dst.sendall(frame)
+            while self.relay_one(src, dst):
+                pass
         except (EOFError, OSError):
             pass
+        if src is self.a:
+            self.answered.set()
+        self.answered.wait(LIMIT)
         for s in (self.a, self.b):
             try:
                 s.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+    def relay_one(self, src, dst):
+        head = self.read(src, HEADER.size)
+        _, kind, _, _, _, length, _ = HEADER.unpack(head)
+        frame = head + self.read(src, length)
+        if kind == COMMIT:
+            self.answered.set()
+        if kind == self.cut and not self.was_cut:
+            self.nth -= 1
+            if not self.nth:
+                self.was_cut = True
+                self.do()
+                if not self.deliver:
+                    return False
+        try:
+            dst.sendall(frame)
+        except OSError:
+            if self.answered.is_set():
+                raise
+        return True
 
 
 @pytest.fixture

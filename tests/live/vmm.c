@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "softvfio/softvfio.h"
+#include "tests/threads.h"
 
 static int hook_pause(void *opaque)
 {
@@ -349,7 +350,7 @@ unsigned int vmm_count_fds(void)
 
 unsigned int vmm_count_threads(void)
 {
-	return count_entries("/proc/self/task");
+	return threads_alive();
 }
 
 /* Shared mappings: memory, its aliases, BARs.  Heap and stacks come and go. */

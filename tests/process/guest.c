@@ -16,6 +16,7 @@
 
 #include "base/uapi_mm.h"
 #include "track/process.h"
+#include "tests/threads.h"
 
 static const struct flavour flavours[] = {
 	{ .name = "async-memfd", .mode = SPOOR_PROCESS_ASYNC, .memfd = true },
@@ -189,5 +190,5 @@ unsigned int count_fds(void)
 
 unsigned int count_threads(void)
 {
-	return count_entries("/proc/self/task");
+	return threads_alive();
 }
