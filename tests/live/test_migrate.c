@@ -375,7 +375,8 @@ static void suspend_dsa(const char *when, const char *how)
 					   .writes_on = true } },
 			    .cpu_writes = true,
 			    .apart = true },
-		.overrides = { { "dsa0.suspend", when }, { "dsa0.how", how } },
+		.overrides = { { .key = "dsa0.suspend", .value = when },
+			       { .key = "dsa0.how", .value = how } },
 		.nr_overrides = 2,
 	};
 	struct report *r = migrate(&s);
@@ -403,8 +404,8 @@ static void quiet_is_refused_where_p2p_stops_peers(void **state)
 			    .devices = { NO_DEVICE,
 					 { .name = "nic1",
 					   .backend = SPOOR_SPACE_IOMMUFD } } },
-		.overrides = { { "nic1.suspend", "after-bulk" },
-			       { "nic1.how", "quiet" } },
+		.overrides = { { .key = "nic1.suspend", .value = "after-bulk" },
+			       { .key = "nic1.how", .value = "quiet" } },
 		.nr_overrides = 2,
 	};
 	struct report *r = migrate(&s);

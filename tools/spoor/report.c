@@ -117,7 +117,8 @@ static json_t *new_input(struct report *r, const char *name)
 
 void report_input(struct report *r, const char *name)
 {
-	json_t *input = r ? new_input(r, name) : NULL, *events = json_array();
+	json_t *input = r ? new_input(r, name) : NULL;
+	json_t *events = input ? json_array() : NULL;
 
 	if (!input || json_object_set_new(input, "events", events))
 		return;
