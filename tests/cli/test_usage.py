@@ -177,7 +177,8 @@ def test_machine_process_without_softvfio_opens_nothing(tmp_path, machine):
 
 def test_track_ends_when_nobody_reads_on(start, machine):
     p = start("track", machine(), "--interval", "0.1")
-    assert p.stdout.readline().startswith("Plan")
+    # A device's note may come first.
+    assert any(p.stdout.readline().startswith("Plan") for _ in range(2))
     p.stdout.close()
     p.stdout = None
     _, err = p.communicate(timeout=LIMIT)
