@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
 # Debian packages, unpacked into the cache: the host's package lists, sources
-# and installed packages stay as they are.  Sourced by rig/run.
+# and installed packages stay as they are.  Sourced by rig/run and by
+# bench/qemu/fetch.sh.
 
 release=
+# Where lists and downloads lie; of another release, beside these.
+apt=$cache/apt
+# Packages that count as installed: this machine's, or a file.
+status=
 qemu_limit=
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
@@ -22,21 +27,21 @@ private_apt()
 	command=$1
 	shift
 	"$command" -qq \
-		-o Dir::Etc::SourceList="$cache/apt/sources.list" \
+		-o Dir::Etc::SourceList="$apt/sources.list" \
 		-o Dir::Etc::SourceParts=/dev/null \
 		-o Dir::Etc::Preferences=/dev/null \
 		-o Dir::Etc::PreferencesParts=/dev/null \
-		-o Dir::State::Lists="$cache/apt/lists" \
-		-o Dir::Cache="$cache/apt" \
+		-o Dir::State::Lists="$apt/lists" \
+		${status:+-o Dir::State::status="$status"} \
+		-o Dir::Cache="$apt" \
 		-o APT::Sandbox::User=root -o Debug::NoLocking=1 \
 		${release:+-o APT::Default-Release="$release"} \
 		-o Acquire::Retries=3 "$@"
 }
 
-apt_lists()
+# The mirror that has this machine's release, as $main.
+find_mirror()
 {
-	[ -z "${lists_fresh-}" ] || return 0
-	mkdir -p "$cache/apt/lists/partial" "$cache/apt/archives/partial"
 	main=$(mirror bookworm '')
 	if [ -z "$main" ]; then
 		# Before its lists are there, a source does not say its release.
@@ -49,12 +54,25 @@ apt_lists()
 		echo "rig: the package sources here name no bookworm" >&2
 		exit 1
 	}
-	security=$(mirror bookworm-security "${main%/debian*}/debian-security")
-	for where in "$main bookworm" "$main bookworm-backports" \
-		"$security bookworm-security"; do
+}
+
+# lists_of "URI RELEASE"...: package lists of these alone
+lists_of()
+{
+	mkdir -p "$apt/lists/partial" "$apt/archives/partial"
+	for where in "$@"; do
 		echo "deb [signed-by=$keyring] $where main"
-	done >"$cache/apt/sources.list"
+	done >"$apt/sources.list"
 	private_apt apt-get update
+}
+
+apt_lists()
+{
+	[ -z "${lists_fresh-}" ] || return 0
+	find_mirror
+	security=$(mirror bookworm-security "${main%/debian*}/debian-security")
+	lists_of "$main bookworm" "$main bookworm-backports" \
+		"$security bookworm-security"
 	lists_fresh=1
 }
 
@@ -63,13 +81,13 @@ unpack()
 {
 	into=$1
 	shift
-	rm -rf "$into.new" "$cache/apt/download"
-	mkdir -p "$into.new" "$cache/apt/download"
-	(cd "$cache/apt/download" && private_apt apt-get download "$@")
-	for deb in "$cache"/apt/download/*.deb; do
+	rm -rf "$into.new" "$apt/download"
+	mkdir -p "$into.new" "$apt/download"
+	(cd "$apt/download" && private_apt apt-get download "$@")
+	for deb in "$apt"/download/*.deb; do
 		dpkg-deb -x "$deb" "$into.new"
 	done
-	rm -rf "$cache/apt/download" "$into"
+	rm -rf "$apt/download" "$into"
 	mv "$into.new" "$into"
 }
 

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: MIT
+"""One migration of QEMU's from one side to another, and what came of it.
+
+Verdicts:
+  verified   it arrived, no write of a device is missing, memory is equal
+  lost       it arrived, and writes of devices did not
+  refused    QEMU would not begin; the machine runs on at the source
+  aborted    it failed; the machine runs on at the source
+  wrong      QEMU says that all is well, and it is not; or nobody runs
+"""
+
+import json
+import mmap
+import re
+import subprocess
+import time
+
+from qmp import QmpError
+from side import SideFailed
+
+PAGE = 4096
+CHUNK = 1 << 16
+ENDS = {"completed", "failed", "cancelled"}
+
+
+class Wish:
+    """How to migrate; defaults are a link of 60 MB/s and all of memory
+    compared before the destination runs."""
+
+    def __init__(self, capabilities=(), bandwidth=60_000_000, compare=True,
+                 faults=(), cancel_after=None, seconds=90, channels=2,
+                 through=None):
+        self.capabilities = list(capabilities)
+        self.bandwidth, self.compare = bandwidth, compare
+        self.faults, self.cancel_after = faults, cancel_after
+        self.seconds, self.channels = seconds, channels
+        self.through = through
+
+
+def pages_that_differ(a, b):
+    """Addresses of pages that two RAM files do not share."""
+    out = []
+    with open(a, "rb") as fa, open(b, "rb") as fb, \
+            mmap.mmap(fa.fileno(), 0, prot=mmap.PROT_READ) as ma, \
+            mmap.mmap(fb.fileno(), 0, prot=mmap.PROT_READ) as mb:
+        for at in range(0, len(ma), CHUNK):
+            if ma[at:at + CHUNK] == mb[at:at + CHUNK]:
+                continue
+            out += [p for p in range(at, at + CHUNK, PAGE)
+                    if ma[p:p + PAGE] != mb[p:p + PAGE]]
+    return out
+
+
+def verify(build, source_stats, destination_stats):
+    """softvfio verify's exit status and its result."""
+    done = subprocess.run(
+        [build.softvfio, "verify", "--json", source_stats, destination_stats],
+        text=True, capture_output=True, check=False)
+    lines = done.stdout.splitlines()
+    result = json.loads(lines[-1]) if lines else {"error": done.stderr}
+    return done.returncode, result
+
+
+def prepare(source, destination, wish):
+    world = source.world
+    names = ["events", *wish.capabilities]
+    if "switchover-ack" in names:
+        names.append("return-path")
+    parameters = {"downtime_limit": int(world.machine.downtime_ms)}
+    if "multifd" in names:
+        parameters["multifd_channels"] = wish.channels
+    for side in (source, destination):
+        side.capabilities(names)
+        side.qmp.run("migrate-set-parameters", **parameters)
+    source.qmp.run("migrate-set-parameters", max_bandwidth=wish.bandwidth)
+    uri = f"unix:{world.folder}/{destination.name}.in"
+    destination.qmp.run("migrate-incoming", uri=uri)
+    return wish.through(uri) if wish.through else uri
+
+
+def watch(source, wish):
+    """query-migrate until it has ended, or was cancelled for taking long."""
+    begin = time.monotonic()
+    cancel_at = begin + (wish.cancel_after or wish.seconds)
+    while True:
+        info = source.qmp.run("query-migrate")
+        if info.get("status") in ENDS:
+            return info
+        if time.monotonic() > cancel_at:
+            source.qmp.run("migrate_cancel")
+            cancel_at += 30
+        time.sleep(0.01)
+
+
+def settle(side, states, seconds=10):
+    """Until QEMU's run state is one of these; the state it is in."""
+    end = time.monotonic() + seconds
+    while True:
+        now = side.qmp.run("query-status")["status"]
+        if now in states or time.monotonic() > end:
+            return now
+        time.sleep(0.01)
+
+
+def migrate(source, name, wish=None):
+    """Returns (the destination, or None; what happened)."""
+    wish = wish or Wish()
+    world = source.world
+    destination = world.side(name, incoming=True, paused=wish.compare,
+                             faults=wish.faults)
+    out = {"memory": world.machine.memory}
+    try:
+        uri = prepare(source, destination, wish)
+        source.qmp.run("migrate", uri=uri)
+    except QmpError as e:
+        destination.close()
+        still = source.progress()
+        out.update(verdict="wrong" if still else "refused", error=str(e))
+        return None, out
+    info = watch(source, wish)
+    out.update(status=info["status"], error=info.get("error-desc"),
+               total_ms=info.get("total-time"),
+               qemu_downtime_ms=info.get("downtime"),
+               bytes_sent=info.get("ram", {}).get("transferred"),
+               rounds=info.get("ram", {}).get("dirty-sync-count"))
+    if info["status"] == "completed":
+        arrived(source, destination, wish, out)
+    else:
+        stayed(source, destination, out)
+        destination.close()
+        destination = None
+    return destination, out
+
+
+def stayed(source, destination, out):
+    """A migration that failed must leave the source running."""
+    now = settle(source, {"running"})
+    still = source.progress() if now == "running" else ["everything"]
+    out["source"] = now
+    out["verdict"] = "wrong" if still else "aborted"
+    if still:
+        out["evidence"] = f"at the source, {', '.join(still)} does not go on"
+    if not out.get("error"):
+        out["error"] = source.said()
+    out["destination_said"] = destination.said()
+
+
+def arrived(source, destination, wish, out):
+    evidence = []
+    try:
+        ran = follow(source, destination, wish, out, evidence)
+    except (OSError, SideFailed, QmpError) as e:
+        ran = False
+        evidence.append(f"the destination: {e}: {destination.said()}")
+    code, result = verify(source.world.build, source.stats_path,
+                          destination.stats_path)
+    lost = result.get("lost_pages", len(result.get("lost", [])))
+    out.update(lost=lost, lost_by=lost_by(result), verify=code)
+    if code not in (0, 4):
+        evidence.append(f"softvfio verify: {result.get('error')}")
+    differ = out.get("pages_differ", 0)
+    if code == 4 or (code == 0 and differ):
+        out["verdict"] = "lost"
+    elif not ran or code:
+        out["verdict"] = "wrong"
+    else:
+        out["verdict"] = "verified"
+    if evidence:
+        out["evidence"] = "; ".join(evidence)
+    count(source, destination, out)
+
+
+def follow(source, destination, wish, out, evidence):
+    """Memory, then the destination's first steps.  Does all of it go on?"""
+    if wish.compare:
+        settle(destination, {"paused", "prelaunch"})
+        differ = pages_that_differ(source.ram, destination.ram)
+        out["pages_differ"] = len(differ)
+        out["differ"] = [hex(p) for p in differ[:8]]
+        destination.qmp.run("cont")
+    now = settle(destination, {"running"})
+    if now != "running":
+        evidence.append(f"the destination is {now}")
+        return False
+    still = destination.progress()
+    if still:
+        evidence.append(f"at the destination, {', '.join(still)} does not "
+                        f"go on")
+    return not still
+
+
+def lost_by(result):
+    out = {}
+    for page in result.get("lost", []):
+        writer = page.get("writer", "unknown")
+        out[writer] = out.get(writer, 0) + 1
+    return out
+
+
+def count(source, destination, out):
+    """Marks, reports and what QEMU's own trace made of them."""
+    stats = source.stats()
+    out["devices"] = {
+        d["name"]: {k: d.get(k) for k in
+                    ("dma_writes", "marks", "reports", "pages_reported",
+                     "discarded", "violations", "states")}
+        for d in stats["devices"]}
+    out["spaces"] = stats["spaces"]
+    out["traced_pages"] = source.traced_pages()
+    for d in destination.stats()["devices"]:
+        if d["name"] in out["devices"]:
+            out["devices"][d["name"]]["arrived"] = {
+                "states": d.get("states"), "irqs": d.get("irqs")}
+
+
+def device_states(side):
+    """VFIO_MIGRATION events of QEMU's, where they were asked for."""
+    side.qmp.drain()
+    out = {}
+    for event in side.qmp.events:
+        if event["event"] == "VFIO_MIGRATION":
+            data = event["data"]
+            name = re.sub(r".*/", "", data.get("qom-path", data["device-id"]))
+            out.setdefault(name, []).append(data["device-state"])
+    return out
