@@ -51,7 +51,7 @@ void guest_cpu_run(struct guest_task *t)
 					    t->index);
 			guest_store(&c->magic, CPU_MAGIC);
 		}
-		due = guest_due_ns(start, done, per_s);
+		due = pace_due_ns(start, done, per_s);
 		/* After a pause: the rate from now on, nothing made up. */
 		if (now > due + CPU_CATCH_UP_NS) {
 			start = now;

@@ -338,13 +338,8 @@ void *guest_at(struct guest *g, uint64_t iova, uint64_t len)
 uint64_t guest_next_place(unsigned int pattern, uint64_t n, uint64_t nr,
 			  uint64_t *state)
 {
-	uint64_t hot = nr / 10 ? nr / 10 : 1;
-	uint64_t x;
+	uint64_t x = *state, place = pace_place(pattern, n, nr, &x);
 
-	if (pattern == MF_SEQUENTIAL)
-		return n % nr;
-	x = guest_random(state);
-	if (pattern == MF_HOT && x % 10 < 9)
-		return (x >> 8) % hot;
-	return (x >> 8) % nr;
+	__atomic_store_n(state, x, __ATOMIC_RELAXED);
+	return place;
 }

@@ -21,6 +21,7 @@
 
 #include "layout.h"
 #include "machine.h"
+#include "pace.h"
 #include "stamps.h"
 
 struct guest_task;
@@ -126,30 +127,19 @@ uint64_t guest_now(void);
 /* A deterministic sequence; its state lives in guest memory. */
 static inline uint64_t guest_random(uint64_t *state)
 {
-	uint64_t x = *state ? *state : 0x9e3779b97f4a7c15ull;
+	uint64_t x = *state;
 
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
+	pace_random(&x);
 	__atomic_store_n(state, x, __ATOMIC_RELAXED);
 	return x;
 }
 
-/* The next of @nr places by a pattern; @n counts calls. */
+/* As pace_place(), the state in guest memory. */
 uint64_t guest_next_place(unsigned int pattern, uint64_t n, uint64_t nr,
 			  uint64_t *state);
 
 /* Guest stores are atomic: others read memory meanwhile. */
 #define guest_load(p)	  __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define guest_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-
-/* Pace: how many of @per_s events are due since @start, given @done. */
-static inline uint64_t guest_due_ns(uint64_t start, uint64_t done,
-				    uint64_t per_s)
-{
-	/* done / per_s seconds, without overflow for years of running. */
-	return start + done / per_s * 1000000000ull +
-	       done % per_s * 1000000000ull / per_s;
-}
 
 #endif /* SPOOR_TOOL_GUEST_H */

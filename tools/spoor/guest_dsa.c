@@ -106,7 +106,7 @@ static void describe(struct dsa *d, struct dsa_descriptor *out, uint64_t id,
 static bool submit(struct dsa *d, uint64_t now)
 {
 	uint64_t per_s = d->work->rate / d->work->request;
-	uint64_t due = guest_due_ns(d->start, d->done, per_s ? per_s : 1);
+	uint64_t due = pace_due_ns(d->start, d->done, per_s ? per_s : 1);
 
 	if (now > due + DSA_CATCH_UP_NS) {
 		d->start = now;

@@ -230,7 +230,7 @@ static void step(struct edu *e, uint64_t now)
 /* The next write, if it is due. */
 static bool next(struct edu *e, uint64_t now)
 {
-	uint64_t due = guest_due_ns(e->start, e->count, e->per_s);
+	uint64_t due = pace_due_ns(e->start, e->count, e->per_s);
 	uint64_t n = e->c->id;
 
 	if (now > due + EDU_CATCH_UP_NS) {

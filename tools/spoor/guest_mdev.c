@@ -90,7 +90,7 @@ static bool step(struct mdev *d)
 
 static bool next(struct mdev *d, uint64_t now)
 {
-	uint64_t due = guest_due_ns(d->start, d->count, d->per_s);
+	uint64_t due = pace_due_ns(d->start, d->count, d->per_s);
 
 	if (now > due + MDEV_CATCH_UP_NS) {
 		d->start = now;

@@ -61,7 +61,7 @@ void guest_plain_run(struct guest_task *t)
 		}
 		if (!t->booted)
 			guest_booted(t);
-		due = guest_due_ns(start, count, per_s);
+		due = pace_due_ns(start, count, per_s);
 		if (!w->present) {
 			guest_sleep_until(g, now + PLAIN_IDLE_NS);
 			continue;

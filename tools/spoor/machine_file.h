@@ -60,12 +60,6 @@ enum mf_model {
 	MF_NO_MODEL, /* hardware */
 };
 
-enum mf_pattern {
-	MF_UNIFORM,
-	MF_SEQUENTIAL,
-	MF_HOT, /* 90 % of the writes to 10 % of the set */
-};
-
 /* The bits of "migration". */
 #define MF_STOP_COPY (1u << 0)
 #define MF_P2P	     (1u << 1)
@@ -87,7 +81,7 @@ struct mf_work {
 	uint64_t rate, set;
 	uint64_t request; /* dsa: bytes of one */
 	uint64_t depth; /* dsa: requests outstanding, at most */
-	unsigned int pattern; /* enum mf_pattern */
+	unsigned int pattern; /* enum pace_pattern */
 	char p2p[MF_NAME_MAX]; /* a nic whose BAR is written too, or "" */
 };
 
