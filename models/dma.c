@@ -86,9 +86,10 @@ static int write_chunk_locked(struct model *m, uint64_t iova, const void *buf,
 	}
 	if (!early)
 		log_mark(m, iova, len);
-	/* Who saves reads the truth without a lock. */
-	if (m->level != MODEL_STOPPED)
-		truth_note(&m->truth, iova, stamp, len);
+	if (m->level == MODEL_STOPPED)
+		model_count(&m->counters.late_writes, 1);
+	truth_note(m->level == MODEL_STOPPED ? &m->late : &m->truth, iova,
+		   stamp, len);
 	model_count(&m->counters.dma_writes, 1);
 	model_count(&m->counters.dma_bytes, len);
 	return 0;

@@ -97,6 +97,8 @@ static void renew_all(struct model *m)
 		m->ops->release(m);
 	pthread_mutex_lock(&m->dma_lock);
 	truth_clear(&m->truth);
+	truth_clear(&m->late);
+	m->loaded_seq = 0;
 	deaf_clear(m);
 	pthread_mutex_unlock(&m->dma_lock);
 	m->nr_reports = 0;

@@ -187,6 +187,7 @@ struct model *model_destroy(struct model *m)
 	}
 	log_drop(m);
 	truth_clear(&m->truth);
+	truth_clear(&m->late);
 	deaf_clear(m);
 	state_free(&m->state);
 	if (m->ops->mem_private)
@@ -248,5 +249,7 @@ void model_counters(struct model *m, struct model_counters *ret)
 		.faults = count_of(&m->counters.faults),
 		.violations = count_of(&m->counters.violations),
 		.peer_writes = count_of(&m->counters.peer_writes),
+		.late_writes = count_of(&m->counters.late_writes),
+		.pages_saved = count_of(&m->counters.pages_saved),
 	};
 }

@@ -109,6 +109,8 @@ struct model_counters {
 	uint64_t faults; /* DMA the host refused */
 	uint64_t violations; /* touched while stopped */
 	uint64_t peer_writes; /* of others, into its BAR memory */
+	uint64_t late_writes; /* its own DMA while it was stopped */
+	uint64_t pages_saved; /* truth entries in the state last saved */
 };
 
 struct model_bar {
@@ -197,9 +199,14 @@ ssize_t model_stream_write(struct model_stream *s, const void *buf, size_t len);
 int model_stream_commit(struct model_stream *s);
 struct model_stream *model_stream_free(struct model_stream *s);
 
-/* The truth: pages whose memory does not hold the device's last write. */
-void model_truth_check(struct model *m, void (*lost)(void *ctx, uint64_t iova),
-		       void *ctx);
+/*
+ * The truth: pages whose memory does not hold the device's last write.
+ * Returns how many it looked at.
+ */
+uint64_t model_truth_check(struct model *m,
+			   void (*lost)(void *ctx, uint64_t iova), void *ctx);
+/* Was the page's last write of this device made here, not before it came? */
+bool model_truth_wrote(struct model *m, uint64_t iova);
 
 void model_counters(struct model *m, struct model_counters *ret);
 

@@ -174,8 +174,10 @@ struct model {
 	void *priv;
 
 	pthread_mutex_t dma_lock;
-	uint64_t seq;
+	uint64_t seq, loaded_seq; /* loaded: as it came with a state */
 	struct model_truth truth;
+	/* MODEL_FAULT_DMA_IN_STOP: who saves reads truth without dma_lock. */
+	struct model_truth late;
 	struct model_log *log; /* control and dma_lock to change */
 	struct model_log *kept_log; /* MODEL_FAULT_LOG_SURVIVES */
 	_Atomic(uint64_t) late_ns; /* MODEL_FAULT_DMA_IN_STOP: until then */
@@ -199,7 +201,8 @@ struct model {
 	struct {
 		_Atomic(uint64_t) dma_writes, dma_bytes, marks, reports,
 			pages_reported, discarded, dropped, backlog_dropped,
-			faults, violations, peer_writes;
+			faults, violations, peer_writes, late_writes,
+			pages_saved;
 	} counters;
 };
 
@@ -284,7 +287,7 @@ static inline bool truth_is_live(const struct truth_entry *e)
 	return e->stamp && e->stamp != UINT64_MAX;
 }
 bool truth_holds(struct model *m, const struct truth_entry *e);
-void truth_drop(struct model *m, struct truth_entry *e);
+void truth_drop(struct model *m, struct model_truth *t, struct truth_entry *e);
 void truth_drop_overwritten(struct model *m);
 void truth_clear(struct model_truth *t);
 

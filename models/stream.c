@@ -124,9 +124,8 @@ static int put_mem(struct model_stream *s)
  * Entries are held against memory once more as they leave: a device that was
  * stopped early has been frozen for long, and others went on writing.
  */
-static int put_truth(struct model_stream *s)
+static int put_truth(struct model_stream *s, struct model_truth *t)
 {
-	struct model_truth *t = &s->m->truth;
 	struct model_cursor c = record_begin(s);
 	unsigned int nr = 0;
 
@@ -136,14 +135,32 @@ static int put_truth(struct model_stream *s)
 		if (!truth_is_live(e))
 			continue;
 		if (!truth_holds(s->m, e)) {
-			truth_drop(s->m, e);
+			truth_drop(s->m, t, e);
 			continue;
 		}
 		cursor_put64(&c, e->where);
 		cursor_put64(&c, e->stamp);
 		nr++;
 	}
+	s->pages += nr;
 	return nr ? record_end(s, RECORD_TRUTH, &c) : 0;
+}
+
+/*
+ * What a device with that bug wrote after it was stopped.  Last, and in one
+ * go: it may write on, and what comes after this nobody carries.
+ */
+static int put_late(struct model_stream *s)
+{
+	if (!s->late_taken) {
+		pthread_mutex_lock(&s->m->dma_lock);
+		s->late = s->m->late;
+		s->m->late = (struct model_truth){ 0 };
+		pthread_mutex_unlock(&s->m->dma_lock);
+		s->late_taken = true;
+		s->cursor = 0;
+	}
+	return put_truth(s, &s->late);
 }
 
 static int put_end(struct model_stream *s)
@@ -157,6 +174,7 @@ static int put_end(struct model_stream *s)
 	cursor_put32(&sum, 8);
 	cursor_put64(&c, stream_sum(s->sum, head, sizeof(head)));
 	s->next = 0;
+	s->m->counters.pages_saved = s->pages;
 	return record_end(s, RECORD_END, &c);
 }
 
@@ -193,7 +211,9 @@ static int next_record(struct model_stream *s)
 		s->cursor = 0;
 	}
 	if (s->next == RECORD_TRUTH) {
-		rc = put_truth(s);
+		rc = s->late_taken ? 0 : put_truth(s, &s->m->truth);
+		if (!rc)
+			rc = put_late(s);
 		return rc ? rc : put_end(s);
 	}
 	return 0;
@@ -324,6 +344,7 @@ struct model_stream *model_stream_free(struct model_stream *s)
 	if (s->m->session == s)
 		s->m->session = NULL;
 	stream_load_free(s->load);
+	truth_clear(&s->late);
 	free(s);
 	return NULL;
 }
@@ -355,7 +376,7 @@ uint64_t model_stop_copy_length(struct model *m)
 	len += record_size(CORE_LEN + m->ops->nr_regs * 8 + MODEL_PRIV_STATE);
 	len += m->ops->mem_bar_len / MODEL_PAGE * record_size(8 + MODEL_PAGE);
 	pthread_mutex_lock(&m->dma_lock);
-	nr = m->truth.nr_live;
+	nr = m->truth.nr_live + m->late.nr_live;
 	pthread_mutex_unlock(&m->dma_lock);
 	len += nr * TRUTH_LEN;
 	len += (nr + TRUTH_BATCH - 1) / TRUTH_BATCH * RECORD_HEAD;

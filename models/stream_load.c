@@ -393,6 +393,7 @@ static void take_over(struct model *m, struct stream_load *load)
 	/* Stamps of before and after must differ, whoever wrote them. */
 	if (m->seq < load->seq)
 		m->seq = load->seq;
+	m->loaded_seq = m->seq;
 	truth_clear(&m->truth);
 	m->truth = load->truth;
 	load->truth = (struct model_truth){ 0 };

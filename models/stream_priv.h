@@ -107,6 +107,9 @@ struct model_stream {
 	enum record next;
 	uint64_t cursor; /* block or slot to look at next */
 	uint64_t unread_initial, unread_dirty; /* of the block in rec */
+	uint64_t pages; /* truth entries sent */
+	struct model_truth late; /* the model's, taken at the end */
+	bool late_taken;
 	/* loading, NULL: this is a saving session */
 	struct stream_load *load;
 };

@@ -114,10 +114,10 @@ bool truth_holds(struct model *m, const struct truth_entry *e)
 	       !memcmp(&got, &want, len);
 }
 
-void truth_drop(struct model *m, struct truth_entry *e)
+void truth_drop(struct model *m, struct model_truth *t, struct truth_entry *e)
 {
 	e->stamp = STAMP_DROPPED;
-	m->truth.nr_live--;
+	t->nr_live--;
 	model_count(&m->counters.dropped, 1);
 }
 
@@ -128,7 +128,7 @@ void truth_drop_overwritten(struct model *m)
 	for (size_t i = 0; i < t->nr_slots; i++)
 		if (truth_is_live(&t->slots[i]) &&
 		    !truth_holds(m, &t->slots[i]))
-			truth_drop(m, &t->slots[i]);
+			truth_drop(m, t, &t->slots[i]);
 }
 
 void truth_clear(struct model_truth *t)
@@ -137,10 +137,11 @@ void truth_clear(struct model_truth *t)
 	*t = (struct model_truth){ 0 };
 }
 
-void model_truth_check(struct model *m, void (*lost)(void *ctx, uint64_t iova),
-		       void *ctx)
+uint64_t model_truth_check(struct model *m,
+			   void (*lost)(void *ctx, uint64_t iova), void *ctx)
 {
 	struct model_truth *t = &m->truth;
+	uint64_t nr;
 
 	SPOOR_LOCKED(&m->control);
 	/* While it is stopped nobody writes the table; else hold the DMA. */
@@ -150,5 +151,22 @@ void model_truth_check(struct model *m, void (*lost)(void *ctx, uint64_t iova),
 		    !truth_holds(m, &t->slots[i]))
 			lost(ctx,
 			     t->slots[i].where & ~(uint64_t)(MODEL_PAGE - 1));
+	nr = t->nr_live;
 	pthread_mutex_unlock(&m->dma_lock);
+	return nr;
+}
+
+bool model_truth_wrote(struct model *m, uint64_t iova)
+{
+	const struct truth_entry *e;
+	bool wrote = false;
+
+	pthread_mutex_lock(&m->dma_lock);
+	if (m->truth.nr_slots) {
+		e = find(m->truth.slots, m->truth.nr_slots, iova);
+		wrote = truth_is_live(e) &&
+			(e->stamp & MODEL_SEQ_MASK) > m->loaded_seq;
+	}
+	pthread_mutex_unlock(&m->dma_lock);
+	return wrote;
 }

@@ -36,8 +36,7 @@ int softvfio_nr_devices(void)
 
 struct truth {
 	struct softvfio_lost *ret;
-	size_t cap;
-	long nr;
+	size_t cap, nr;
 	const char *writer;
 };
 
@@ -46,21 +45,21 @@ static void note_lost(void *ctx, uint64_t iova)
 	struct truth *t = ctx;
 	struct softvfio_lost *lost;
 
-	if ((size_t)t->nr < t->cap) {
-		lost = &t->ret[t->nr];
+	if (t->nr < t->cap) {
+		lost = &t->ret[t->nr++];
 		memset(lost, 0, sizeof(*lost));
 		memcpy(lost->writer, t->writer,
 		       strnlen(t->writer, sizeof(lost->writer) - 1));
 		lost->iova = iova;
 		lost->len = 4096;
 	}
-	t->nr++;
 }
 
 long softvfio_truth_check(struct softvfio_lost *ret, size_t cap)
 {
 	const struct sv_config *config = sv_config();
 	struct truth t = { .ret = ret, .cap = cap };
+	long nr = 0;
 	SV_NOT_CANCELLED();
 
 	if (!config || sv_process_is_orphan())
@@ -68,13 +67,12 @@ long softvfio_truth_check(struct softvfio_lost *ret, size_t cap)
 	for (unsigned int i = 0; i < config->nr_devices; i++) {
 		struct sv_device *dev =
 			sv_device_by_index(config->devices[i].index);
-		struct model *m = dev ? model_of(dev) : NULL;
 
 		t.writer = config->devices[i].model.name;
-		if (m)
-			model_truth_check(m, note_lost, &t);
+		if (dev)
+			nr += (long)sv_truth_check(dev, note_lost, &t);
 	}
-	return t.nr;
+	return nr;
 }
 
 int softvfio_device_counters(const char *device, struct softvfio_counters *ret)

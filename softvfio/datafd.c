@@ -110,6 +110,7 @@ static ssize_t read_session(struct sv_file *f, void *buf, size_t len)
 		s->start += (size_t)n;
 		done += (size_t)n;
 	}
+	s->st->state_saved += done;
 	return done ? (ssize_t)done : n;
 }
 
@@ -136,6 +137,7 @@ static ssize_t write_session(struct sv_file *f, const void *buf, size_t len)
 			break;
 		done += (size_t)n;
 	}
+	s->st->state_loaded += done;
 	return done ? (ssize_t)done : n;
 }
 
@@ -289,6 +291,7 @@ int sv_session_save(struct sv_device_state *st, bool pre_copy,
 	r = model_stream_save(sv_model(st->dev), pre_copy, &stream);
 	if (r)
 		return r;
+	st->state_saved = 0;
 	return new_session(st, stream, &save_ops, pre_copy, ret, ret_file);
 }
 
@@ -301,6 +304,7 @@ int sv_session_load(struct sv_device_state *st, struct sv_session **ret,
 	r = model_stream_load(sv_model(st->dev), &stream);
 	if (r)
 		return r;
+	st->state_loaded = 0;
 	return new_session(st, stream, &load_ops, false, ret, ret_file);
 }
 

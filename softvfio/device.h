@@ -76,6 +76,35 @@ int sv_device_peer_read(struct sv_device *dev, unsigned int bar,
  */
 void sv_stats_write(void);
 
+/* Lost pages that are named; all are counted. */
+#define SV_LOST_MAX 1024u
+
+/* What a device's migrations came to. */
+struct sv_figures {
+	uint64_t state_saved, state_loaded; /* bytes, of the last session */
+	uint64_t report_ns; /* of CPU, in REPORT */
+	uint64_t irqs; /* eventfds signalled */
+	struct {
+		uint64_t nr; /* how often */
+		struct model_counters at; /* the last time */
+	} stopped;
+	/* truth.c */
+	uint64_t loaded; /* states that were taken over */
+	uint64_t checks, checked; /* how often; pages, the last time */
+	uint64_t lost, overwritten; /* of those */
+	uint64_t check_ns; /* how long that took */
+	size_t nr_named;
+	uint64_t lost_at[SV_LOST_MAX]; /* the lowest of them, ascending */
+};
+void sv_device_figures(struct sv_device *dev, struct sv_figures *ret);
+
+/*
+ * Holds a device's truth against memory; the number of pages lost.  What it
+ * finds counts as the check of a state that was loaded and not run yet.
+ */
+uint64_t sv_truth_check(struct sv_device *dev,
+			void (*lost)(void *ctx, uint64_t iova), void *ctx);
+
 /* Names of the states a device has been in, for the stats; "RUNNING,..." */
 size_t sv_device_states(struct sv_device *dev, uint8_t *ret, size_t cap);
 

@@ -6,7 +6,7 @@
  * the model's counters; the next open finds it fresh.
  *
  * Threads: each part below has its own lock.  Order, outermost first:
- * open.lock, lock (migration and logging), config.lock, attach_lock;
+ * open.lock, lock (migration and logging), truth.c's, config.lock, attach_lock;
  * irq.lock and states.lock are leaves.  sv_watch_lock is inside open.lock and
  * outside irq.lock and what a BAR write takes; it never meets `lock`.  The model's DMA takes attach_lock for
  * reading and nothing else, so a caller may wait for a device to stop while it
@@ -75,6 +75,7 @@ struct sv_irqs {
 	unsigned int nr_vectors;
 	unsigned int nr_enabled; /* MSI, 6.1: fixed when they are enabled */
 	int req;
+	_Atomic(uint64_t) signalled; /* by the device: eventfds written to */
 };
 
 /* logging.c: guarded by `lock`. */
@@ -101,6 +102,16 @@ struct sv_states {
 	pthread_mutex_t lock;
 	uint8_t *seen;
 	size_t nr, room;
+	uint64_t nr_stopped;
+	struct model_counters stopped; /* the last time */
+};
+
+/* truth.c: guarded by its lock. */
+struct sv_truth {
+	uint64_t loaded, checks, checked, lost, overwritten, check_ns;
+	bool pending; /* loaded, and neither checked nor run */
+	uint64_t *lost_at; /* SV_LOST_MAX of them, made at first need */
+	size_t nr_lost_at;
 };
 
 struct sv_device_state {
@@ -123,6 +134,9 @@ struct sv_device_state {
 	struct sv_ioeventfd *ioeventfds;
 	unsigned int nr_ioeventfds;
 	struct sv_states states;
+	struct sv_truth truth;
+	bool unseen; /* loaded, and not seen RUNNING by the stats; `lock` */
+	_Atomic(uint64_t) state_saved, state_loaded, report_ns;
 };
 
 /* One open of a device, behind its file. */
@@ -174,6 +188,12 @@ uint32_t sv_migration_get(struct sv_device_state *st);
 /* As new: RUNNING, no session, no log, the model reset.  With `lock` held. */
 int sv_migration_reset(struct sv_device_state *st);
 void sv_states_add(struct sv_device_state *st, uint32_t state);
+
+/* truth.c, with `lock` held: a state was taken over; is forgotten. */
+void sv_truth_loaded(struct sv_device_state *st);
+void sv_truth_forget(struct sv_device_state *st);
+/* It is about to run, the first of all perhaps. */
+void sv_truth_before_run(struct sv_device_state *st);
 
 /* datafd.c: with `lock` held, but for the file's own operations. */
 int sv_session_save(struct sv_device_state *st, bool pre_copy,

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "softvfio/cpu.h"
 #include "softvfio/space_stats.h"
 
 #define WINDOW_WORDS 512
@@ -269,7 +270,7 @@ int iommufd_hwpt_get_dirty(struct iommufd_cmd *cmd)
 	const struct iommu_hwpt_get_dirty_bitmap *arg = &cmd->u.get_dirty;
 	struct iommufd_hwpt *hwpt;
 	struct harvest *h;
-	uint64_t last;
+	uint64_t last, began;
 	int err;
 
 	if (arg->flags & ~(uint32_t)IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR ||
@@ -294,7 +295,9 @@ int iommufd_hwpt_get_dirty(struct iommufd_cmd *cmd)
 	h->user = (uint8_t *)(uintptr_t)arg->data;
 	h->last_bit = ((last - arg->iova) >> h->page_shift) | 63;
 	h->low = WINDOW_WORDS;
+	began = sv_cpu_ns();
 	err = get_dirty(hwpt, h);
+	atomic_fetch_add(&hwpt->stat->read_ns, sv_cpu_ns() - began);
 	free(h->log);
 	free(h);
 	return err;

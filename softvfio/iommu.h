@@ -79,6 +79,7 @@ void sv_iommufd_unbind(struct sv_device *dev);
 struct sv_space_counters {
 	const char *name; /* "ioas1.hwpt2", "container1" */
 	uint64_t marks, dirty_reads, pages_reported, discarded, write_faults;
+	uint64_t read_ns;
 };
 void sv_spaces_each(void (*fn)(void *ctx, const struct sv_space_counters *c),
 		    void *ctx);

@@ -104,13 +104,22 @@ void sv_irq_close(struct sv_device_state *st)
 	pthread_mutex_unlock(&sv_watch_lock);
 }
 
+/* By the device, not by a test of the program's. */
+static void raise_fd(struct sv_irqs *irqs, int fd)
+{
+	if (fd < 0)
+		return;
+	signal_fd(fd);
+	irqs->signalled++;
+}
+
 static void fire_intx(struct sv_irqs *irqs)
 {
 	if (irqs->masked || irqs->blocked) {
 		irqs->pending = true;
 		return;
 	}
-	signal_fd(irqs->intx);
+	raise_fd(irqs, irqs->intx);
 	irqs->masked = true;
 }
 
@@ -129,7 +138,7 @@ void sv_irq_raise(struct sv_device_state *st, unsigned int vector)
 	SPOOR_LOCKED(&irqs->lock);
 
 	if (irqs->type == (int)irqs->message && vector < irqs->nr_vectors)
-		signal_fd(irqs->vectors[vector]);
+		raise_fd(irqs, irqs->vectors[vector]);
 	else if (irqs->type == INTX)
 		fire_intx(irqs);
 }

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "softvfio/cpu.h"
 #include "softvfio/inject.h"
 
 #define PAGE	  4096u
@@ -390,7 +391,8 @@ static int report_log(struct sv_device_state *st,
 int sv_log_report(struct sv_device_state *st, void *user)
 {
 	struct vfio_device_feature_dma_logging_report rep;
-	uint64_t end;
+	uint64_t end, began = sv_cpu_ns();
+	int r;
 
 	if (sv_copy_in(&rep, user, sizeof(rep)))
 		return -EFAULT;
@@ -401,6 +403,8 @@ int sv_log_report(struct sv_device_state *st, void *user)
 	{
 		SPOOR_LOCKED(&st->lock);
 
-		return report_log(st, &rep);
+		r = report_log(st, &rep);
 	}
+	st->report_ns += sv_cpu_ns() - began;
+	return r;
 }

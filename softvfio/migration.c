@@ -54,13 +54,38 @@ size_t sv_device_states(struct sv_device *dev, uint8_t *ret, size_t cap)
 	return s->nr;
 }
 
+/* What it had done when it came to stand still. */
+static void note_stopped(struct sv_device_state *st)
+{
+	struct sv_states *s = &st->states;
+	struct model_counters c;
+
+	model_counters(sv_model(st->dev), &c);
+	SPOOR_LOCKED(&s->lock);
+	s->nr_stopped++;
+	s->stopped = c;
+}
+
+/*
+ * The counters' file is exact while nothing moves; and who judges a
+ * destination that runs on needs to see that it does.
+ */
+static bool is_told(struct sv_device_state *st, uint32_t state)
+{
+	if (state == VFIO_DEVICE_STATE_STOP ||
+	    state == VFIO_DEVICE_STATE_STOP_COPY)
+		return true;
+	if (!st->unseen)
+		return false;
+	st->unseen = state != VFIO_DEVICE_STATE_RUNNING;
+	return true;
+}
+
 static void enter(struct sv_device_state *st, uint32_t state)
 {
 	st->mig.state = state;
 	sv_states_add(st, state);
-	/* The counters' file is exact while nothing moves. */
-	if (state == VFIO_DEVICE_STATE_STOP ||
-	    state == VFIO_DEVICE_STATE_STOP_COPY)
+	if (is_told(st, state))
 		sv_stats_write();
 }
 
@@ -103,8 +128,16 @@ static int change_level(struct sv_device_state *st, uint32_t to)
 {
 	struct model *m = sv_model(st->dev);
 	enum model_level level = level_of(to);
+	int r;
 
-	return model_level(m) == level ? 0 : model_set_level(m, level);
+	if (model_level(m) == level)
+		return 0;
+	if (level != MODEL_STOPPED && model_level(m) == MODEL_STOPPED)
+		sv_truth_before_run(st);
+	r = model_set_level(m, level);
+	if (!r && level == MODEL_STOPPED)
+		note_stopped(st);
+	return r;
 }
 
 /* The session goes on: what is left is what the stopped device holds. */
@@ -127,8 +160,11 @@ static int resuming_to_stop(struct sv_device_state *st)
 	int r;
 
 	r = sv_session_commit(st->mig.session);
-	if (!r)
+	if (!r) {
 		end_session(st);
+		sv_truth_loaded(st);
+		st->unseen = true;
+	}
 	/* Half a state is no state of the device; with none it waits on. */
 	else if (sv_session_touched(st->mig.session))
 		fail_device(st);
@@ -214,6 +250,8 @@ int sv_migration_reset(struct sv_device_state *st)
 
 	end_session(st);
 	sv_log_off(st);
+	sv_truth_forget(st);
+	st->unseen = false;
 	r = model_reset(sv_model(st->dev));
 	if (r) {
 		fail_device(st);

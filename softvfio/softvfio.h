@@ -31,6 +31,8 @@ struct softvfio_lost {
  * Truth: compare every page's last write, as each device's state carries it,
  * with memory.  Only meaningful once all devices are stopped.  Fills at most
  * cap entries; returns the number of pages lost (may exceed cap) or -errno.
+ * Who never asks is asked for: when the first device runs whose state was
+ * loaded since, and the counters' file says what was found.
  */
 SOFTVFIO_API long softvfio_truth_check(struct softvfio_lost *ret, size_t cap);
 

@@ -49,6 +49,7 @@ void sv_spaces_each(void (*fn)(void *ctx, const struct sv_space_counters *c),
 			.pages_reported = atomic_load(&s->pages_reported),
 			.discarded = atomic_load(&s->discarded),
 			.write_faults = atomic_load(&s->write_faults),
+			.read_ns = atomic_load(&s->read_ns),
 		};
 
 		fn(ctx, &c);

@@ -19,6 +19,7 @@ struct sv_space_stat {
 	 */
 	atomic_ullong marks, dirty_reads, pages_reported, discarded;
 	atomic_ullong write_faults; /* that a handler served */
+	atomic_ullong read_ns; /* of CPU, in reads */
 	struct sv_space_stat *next; /* the registry's */
 };
 

@@ -67,25 +67,66 @@ static void put_states(FILE *out, struct sv_device *dev)
 		fprintf(out, "%s\"%s\"", i ? ", " : "", state_name(states[i]));
 }
 
+static void put_counters(FILE *out, const struct model_counters *c)
+{
+	fprintf(out,
+		"\"dma_writes\": %" PRIu64 ", \"dma_bytes\": %" PRIu64
+		", \"marks\": %" PRIu64 ", \"reports\": %" PRIu64
+		", \"pages_reported\": %" PRIu64 ", \"discarded\": %" PRIu64
+		", \"dropped\": %" PRIu64 ", \"faults\": %" PRIu64
+		", \"violations\": %" PRIu64 ", \"backlog_dropped\": %" PRIu64
+		", \"peer_writes\": %" PRIu64 ", \"late_writes\": %" PRIu64
+		", \"pages_saved\": %" PRIu64,
+		c->dma_writes, c->dma_bytes, c->marks, c->reports,
+		c->pages_reported, c->discarded, c->dropped, c->faults,
+		c->violations, c->backlog_dropped, c->peer_writes,
+		c->late_writes, c->pages_saved);
+}
+
+static void put_truth(FILE *out, const struct sv_figures *f)
+{
+	fprintf(out,
+		", \"loaded\": %" PRIu64 ", \"truth\": {\"checks\": %" PRIu64
+		", \"checked\": %" PRIu64 ", \"pages_lost\": %" PRIu64
+		", \"overwritten\": %" PRIu64 ", \"check_ns\": %" PRIu64
+		", \"lost\": [",
+		f->loaded, f->checks, f->checked, f->lost, f->overwritten,
+		f->check_ns);
+	for (size_t i = 0; i < f->nr_named; i++)
+		fprintf(out, "%s{\"iova\": \"0x%" PRIx64 "\", \"len\": 4096}",
+			i ? ", " : "", f->lost_at[i]);
+	fputs("]}", out);
+}
+
+static void put_figures(FILE *out, const struct sv_figures *f)
+{
+	fprintf(out,
+		", \"report_ns\": %" PRIu64 ", \"irqs\": %" PRIu64
+		", \"state_bytes\": {\"saved\": %" PRIu64
+		", \"loaded\": %" PRIu64 "}, \"stopped\": {\"times\": %" PRIu64
+		", ",
+		f->report_ns, f->irqs, f->state_saved, f->state_loaded,
+		f->stopped.nr);
+	put_counters(out, &f->stopped.at);
+	putc('}', out);
+	put_truth(out, f);
+}
+
 static void put_device(FILE *out, struct sv_device *dev)
 {
+	static struct sv_figures figures; /* large; snapshots queue */
 	struct model *m = __atomic_load_n(&dev->model, __ATOMIC_ACQUIRE);
 	struct model_counters c = { 0 };
 
 	if (m)
 		model_counters(m, &c);
+	sv_device_figures(dev, &figures);
 	fputs("{\"name\": ", out);
 	put_string(out, dev->config->model.name);
-	fprintf(out,
-		", \"dma_writes\": %" PRIu64 ", \"dma_bytes\": %" PRIu64
-		", \"marks\": %" PRIu64 ", \"reports\": %" PRIu64
-		", \"pages_reported\": %" PRIu64 ", \"discarded\": %" PRIu64
-		", \"dropped\": %" PRIu64 ", \"faults\": %" PRIu64
-		", \"violations\": %" PRIu64 ", \"backlog_dropped\": %" PRIu64
-		", \"peer_writes\": %" PRIu64 ", \"states\": [",
-		c.dma_writes, c.dma_bytes, c.marks, c.reports, c.pages_reported,
-		c.discarded, c.dropped, c.faults, c.violations,
-		c.backlog_dropped, c.peer_writes);
+	fputs(", ", out);
+	put_counters(out, &c);
+	put_figures(out, &figures);
+	fputs(", \"states\": [", out);
 	put_states(out, dev);
 	fputs("]}", out);
 }
@@ -104,9 +145,9 @@ static void put_space(void *ctx, const struct sv_space_counters *c)
 	fprintf(s->out,
 		", \"marks\": %" PRIu64 ", \"dirty_reads\": %" PRIu64
 		", \"pages_reported\": %" PRIu64 ", \"discarded\": %" PRIu64
-		", \"write_faults\": %" PRIu64 "}",
+		", \"write_faults\": %" PRIu64 ", \"read_ns\": %" PRIu64 "}",
 		c->marks, c->dirty_reads, c->pages_reported, c->discarded,
-		c->write_faults);
+		c->write_faults, c->read_ns);
 	s->comma = ", ";
 }
 

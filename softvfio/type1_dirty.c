@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "base/uapi_vfio.h"
+#include "softvfio/cpu.h"
 
 /* Of one mapping; a request may hold one more. */
 #define MAX_PAGES ((uint64_t)INT32_MAX)
@@ -206,6 +207,7 @@ static int report(struct sv_container *c,
 {
 	const uint64_t last = get->iova + get->size - 1;
 	const struct sv_area *area = sv_area_find(&c->list, get->iova);
+	uint64_t began = sv_cpu_ns();
 	int err = 0;
 
 	if (area && area->iova != get->iova)
@@ -218,6 +220,7 @@ static int report(struct sv_container *c,
 	     i < c->list.nr && c->list.areas[i]->iova <= last && !err; i++)
 		err = sv_type1_report_area(c, c->list.areas[i], get->iova,
 					   (uintptr_t)get->bitmap.data);
+	atomic_fetch_add(&c->stat->read_ns, sv_cpu_ns() - began);
 	return err;
 }
 

@@ -98,6 +98,9 @@ void fake_irq(unsigned int index, unsigned int vector);
 int fake_pin(unsigned int index, bool pin);
 bool fake_is_peer(unsigned int index, uint64_t iova);
 int fake_peek(unsigned int index, uint64_t iova, void *buf, size_t len);
+/* Of its truth @nr_lost pages are lost; it wrote to @wrote itself; 0: none. */
+void fake_truth(unsigned int index, uint64_t nr_lost, uint64_t wrote);
+enum model_level fake_level_at_check(unsigned int index);
 unsigned int fake_nr_resets(unsigned int index);
 unsigned int fake_nr_streams(void);
 

@@ -254,6 +254,48 @@ static void write_into_a_stopped_peer_is_missed_at_the_destination(void **state)
 	model_destroy(peer2);
 }
 
+static void writes_after_the_stop_are_carried_and_missed(void **state)
+{
+	struct model_config c = fake_config("dsa");
+	struct lost_set lost;
+
+	(void)state;
+	model_destroy(m);
+	c.faults = MODEL_FAULT_DMA_IN_STOP;
+	m = fake_model(h, &c);
+	poke(1 * PAGE, 16);
+	poke(2 * PAGE, 16);
+	assert_int_equal(model_set_level(m, MODEL_STOPPED), 0);
+	/* The last pages are taken, and the device writes on. */
+	memcpy(h2->mem, h->mem, h->size);
+	poke(2 * PAGE, 16);
+	poke(3 * PAGE, 16);
+	assert_int_equal(counters(m).late_writes, 2);
+	lost = migrate(h2);
+	assert_int_equal(lost.nr, 2);
+	assert_int_equal(counters(m).pages_saved, 3);
+	assert_int_equal(counters(m).dropped, 1);
+	memcpy(h2->mem, h->mem, h->size);
+	assert_int_equal(model_truth_check(m2, lost_add, &lost), 3);
+	assert_int_equal(lost.nr, 2);
+}
+
+static void only_what_was_written_here_is_its_own(void **state)
+{
+	(void)state;
+	poke(1 * PAGE, 16);
+	poke(2 * PAGE, 16);
+	assert_true(model_truth_wrote(m, 1 * PAGE));
+	assert_false(model_truth_wrote(m, 3 * PAGE));
+	assert_int_equal(migrate(h).nr, 0);
+	assert_int_equal(counters(m).pages_saved, 2);
+	assert_false(model_truth_wrote(m2, 1 * PAGE));
+	assert_int_equal(model_set_level(m2, MODEL_RUNNING), 0);
+	assert_int_equal(model_poke_dma(m2, 2 * PAGE + 64, "eight by", 8), 0);
+	assert_true(model_truth_wrote(m2, 2 * PAGE));
+	assert_false(model_truth_wrote(m2, 1 * PAGE));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -272,6 +314,8 @@ int main(void)
 			many_pages_freeze_fast_and_travel, setup_many,
 			teardown),
 		T(write_into_a_stopped_peer_is_missed_at_the_destination),
+		T(writes_after_the_stop_are_carried_and_missed),
+		T(only_what_was_written_here_is_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -314,6 +314,7 @@ void sv_spaces_each(void (*fn)(void *ctx, const struct sv_space_counters *c),
 		.pages_reported = 13,
 		.discarded = 14,
 		.write_faults = 15,
+		.read_ns = 16,
 	};
 
 	fn(ctx, &c);
@@ -332,14 +333,37 @@ void model_counters(struct model *m, struct model_counters *ret)
 		.backlog_dropped = 7,
 		.faults = 8,
 		.violations = 9,
+		.late_writes = 17,
+		.pages_saved = 18,
 	};
 }
 
-void model_truth_check(struct model *m, void (*lost)(void *ctx, uint64_t iova),
-		       void *ctx)
+void sv_device_figures(struct sv_device *dev, struct sv_figures *ret)
 {
-	for (uint64_t i = 0; i < m->poked; i++)
+	*ret = (struct sv_figures){
+		.state_saved = 19,
+		.state_loaded = 20,
+		.report_ns = 21,
+		.irqs = 22,
+		.stopped = { .nr = 23, .at.dma_writes = 24 },
+		.loaded = 25,
+		.checks = 26,
+		.checked = 27,
+		.lost = 28,
+		.overwritten = 29,
+		.check_ns = 30,
+		.nr_named = 2,
+		.lost_at = { 0x1000, UINT64_C(0xfffffffffffff000) },
+	};
+	(void)dev;
+}
+
+uint64_t sv_truth_check(struct sv_device *dev,
+			void (*lost)(void *ctx, uint64_t iova), void *ctx)
+{
+	for (uint64_t i = 0; i < dev->model->poked; i++)
 		lost(ctx, i * 4096);
+	return dev->model->poked;
 }
 
 int model_poke_dma(struct model *m, uint64_t iova, const void *buf, size_t len)

@@ -156,17 +156,32 @@ def test_counters_are_written_at_the_end(run):
     assert [d["name"] for d in got["devices"]] == ["nic0", "dsa0"]
     nic = got["devices"][0]
     states = nic.pop("states")
+    stopped = nic.pop("stopped")
     assert nic == {"name": "nic0", "dma_writes": 1, "dma_bytes": 2, "marks": 3,
                    "reports": 4, "pages_reported": 5, "discarded": 10,
                    "dropped": 6,
                    "backlog_dropped": 7, "faults": 8, "violations": 9,
-                   "peer_writes": 0}
+                   "peer_writes": 0, "late_writes": 17, "pages_saved": 18,
+                   "report_ns": 21, "irqs": 22,
+                   "state_bytes": {"saved": 19, "loaded": 20}, "loaded": 25,
+                   "truth": {"checks": 26, "checked": 27, "pages_lost": 28,
+                             "overwritten": 29, "check_ns": 30, "lost": [
+                                 {"iova": "0x1000", "len": 4096},
+                                 {"iova": "0xfffffffffffff000",
+                                  "len": 4096}]}}
+    # What it had done when it stood still: the same counters, then.
+    assert stopped == {"times": 23, "dma_writes": 24} | {
+        k: 0 for k in ("dma_bytes", "marks", "reports", "pages_reported",
+                       "discarded", "dropped", "backlog_dropped", "faults",
+                       "violations", "peer_writes", "late_writes",
+                       "pages_saved")}
     assert len(states) == 200
     assert states[:8] == ["RUNNING", "PRE_COPY", "PRE_COPY_P2P", "STOP_COPY",
                           "STOP", "RESUMING", "RUNNING_P2P", "ERROR"]
     assert got["spaces"] == [{"name": "ioas1.hwpt2", "marks": 11,
                               "dirty_reads": 12, "pages_reported": 13,
-                              "discarded": 14, "write_faults": 15}]
+                              "discarded": 14, "write_faults": 15,
+                              "read_ns": 16}]
 
 
 def test_a_wrapper_does_not_write_over_its_childs_counters(run):

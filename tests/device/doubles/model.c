@@ -38,6 +38,8 @@ struct model {
 	uint64_t marks[MAX_MARKS];
 	size_t nr_marks;
 	unsigned int resets;
+	uint64_t nr_lost, wrote; /* of the truth; fake_truth() */
+	enum model_level level_at_check;
 	struct model_counters counters;
 };
 
@@ -482,6 +484,33 @@ struct model_stream *model_stream_free(struct model_stream *s)
 		nr_streams--;
 	free(s);
 	return NULL;
+}
+
+void fake_truth(unsigned int index, uint64_t nr_lost, uint64_t wrote)
+{
+	of(index)->nr_lost = nr_lost;
+	of(index)->wrote = wrote;
+	of(index)->level_at_check = MODEL_RUNNING;
+}
+
+enum model_level fake_level_at_check(unsigned int index)
+{
+	return of(index)->level_at_check;
+}
+
+/* Pages nr_lost to 1: in no order, as from a hash table. */
+uint64_t model_truth_check(struct model *m,
+			   void (*lost)(void *ctx, uint64_t iova), void *ctx)
+{
+	m->level_at_check = m->level;
+	for (uint64_t i = m->nr_lost; i; i--)
+		lost(ctx, i * PAGE);
+	return 1000;
+}
+
+bool model_truth_wrote(struct model *m, uint64_t iova)
+{
+	return m->wrote && iova == m->wrote;
 }
 
 void model_counters(struct model *m, struct model_counters *ret)
