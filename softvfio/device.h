@@ -92,7 +92,7 @@ struct sv_figures {
 	uint64_t loaded; /* states that were taken over */
 	uint64_t checks, checked; /* how often; pages, the last time */
 	uint64_t lost, overwritten; /* of those */
-	uint64_t check_ns; /* how long that took */
+	uint64_t check_at, check_ns; /* CLOCK_MONOTONIC; how long it took */
 	size_t nr_named;
 	uint64_t lost_at[SV_LOST_MAX]; /* the lowest of them, ascending */
 };
@@ -105,7 +105,13 @@ void sv_device_figures(struct sv_device *dev, struct sv_figures *ret);
 uint64_t sv_truth_check(struct sv_device *dev,
 			void (*lost)(void *ctx, uint64_t iova), void *ctx);
 
-/* Names of the states a device has been in, for the stats; "RUNNING,..." */
-size_t sv_device_states(struct sv_device *dev, uint8_t *ret, size_t cap);
+struct sv_state_seen {
+	uint64_t ns; /* when it was entered, CLOCK_MONOTONIC */
+	uint8_t state; /* enum vfio_device_mig_state */
+};
+
+/* The states a device has been in, in order; how many, which may exceed cap. */
+size_t sv_device_states(struct sv_device *dev, struct sv_state_seen *ret,
+			size_t cap);
 
 #endif /* SOFTVFIO_DEVICE_H */

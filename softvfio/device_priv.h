@@ -100,7 +100,7 @@ struct sv_migration {
 
 struct sv_states {
 	pthread_mutex_t lock;
-	uint8_t *seen;
+	struct sv_state_seen *seen;
 	size_t nr, room;
 	uint64_t nr_stopped;
 	struct model_counters stopped; /* the last time */
@@ -108,7 +108,8 @@ struct sv_states {
 
 /* truth.c: guarded by its lock. */
 struct sv_truth {
-	uint64_t loaded, checks, checked, lost, overwritten, check_ns;
+	uint64_t loaded, checks, checked, lost, overwritten;
+	uint64_t check_at, check_ns;
 	bool pending; /* loaded, and neither checked nor run */
 	uint64_t *lost_at; /* SV_LOST_MAX of them, made at first need */
 	size_t nr_lost_at;

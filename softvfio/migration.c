@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "softvfio/cpu.h"
 #include "softvfio/inject.h"
 
 /* A program that flips states for ever must not fill memory with it. */
@@ -27,30 +28,34 @@ void sv_states_add(struct sv_device_state *st, uint32_t state)
 	struct sv_states *s = &st->states;
 	SPOOR_LOCKED(&s->lock);
 
-	if (s->nr && s->seen[s->nr - 1] == state)
+	if (s->nr && s->seen[s->nr - 1].state == state)
 		return;
 	if (s->nr == s->room) {
 		size_t room = s->room ? s->room * 2 : 64;
-		uint8_t *seen;
+		struct sv_state_seen *seen;
 
 		if (room > MAX_SEEN)
 			return;
-		seen = realloc(s->seen, room);
+		seen = realloc(s->seen, room * sizeof(*seen));
 		if (!seen)
 			return;
 		s->seen = seen;
 		s->room = room;
 	}
-	s->seen[s->nr++] = (uint8_t)state;
+	s->seen[s->nr++] =
+		(struct sv_state_seen){ .state = (uint8_t)state,
+					.ns = sv_ns(CLOCK_MONOTONIC) };
 }
 
-size_t sv_device_states(struct sv_device *dev, uint8_t *ret, size_t cap)
+size_t sv_device_states(struct sv_device *dev, struct sv_state_seen *ret,
+			size_t cap)
 {
 	struct sv_states *s = &sv_device_state(dev)->states;
 	SPOOR_LOCKED(&s->lock);
 
 	if (cap && s->nr)
-		memcpy(ret, s->seen, s->nr < cap ? s->nr : cap);
+		memcpy(ret, s->seen,
+		       (s->nr < cap ? s->nr : cap) * sizeof(*ret));
 	return s->nr;
 }
 

@@ -49,22 +49,28 @@ static void put_string(FILE *out, const char *s)
 
 static void put_states(FILE *out, struct sv_device *dev)
 {
-	SPOOR_AUTO_HEAP uint8_t *states = NULL;
+	SPOOR_AUTO_HEAP struct sv_state_seen *seen = NULL;
 	size_t nr = 0, cap;
 
 	/* More may come while we ask. */
 	do {
-		uint8_t *grown;
+		struct sv_state_seen *grown;
 
 		cap = nr + 64;
-		grown = realloc(states, cap);
+		grown = realloc(seen, cap * sizeof(*grown));
 		if (!grown)
 			return;
-		states = grown;
-		nr = sv_device_states(dev, states, cap);
+		seen = grown;
+		nr = sv_device_states(dev, seen, cap);
 	} while (nr > cap);
+	fputs(", \"states\": [", out);
 	for (size_t i = 0; i < nr; i++)
-		fprintf(out, "%s\"%s\"", i ? ", " : "", state_name(states[i]));
+		fprintf(out, "%s\"%s\"", i ? ", " : "",
+			state_name(seen[i].state));
+	fputs("], \"entered_ns\": [", out);
+	for (size_t i = 0; i < nr; i++)
+		fprintf(out, "%s%" PRIu64, i ? ", " : "", seen[i].ns);
+	fputs("]", out);
 }
 
 static void put_counters(FILE *out, const struct model_counters *c)
@@ -88,10 +94,10 @@ static void put_truth(FILE *out, const struct sv_figures *f)
 	fprintf(out,
 		", \"loaded\": %" PRIu64 ", \"truth\": {\"checks\": %" PRIu64
 		", \"checked\": %" PRIu64 ", \"pages_lost\": %" PRIu64
-		", \"overwritten\": %" PRIu64 ", \"check_ns\": %" PRIu64
-		", \"lost\": [",
+		", \"overwritten\": %" PRIu64 ", \"check_at\": %" PRIu64
+		", \"check_ns\": %" PRIu64 ", \"lost\": [",
 		f->loaded, f->checks, f->checked, f->lost, f->overwritten,
-		f->check_ns);
+		f->check_at, f->check_ns);
 	for (size_t i = 0; i < f->nr_named; i++)
 		fprintf(out, "%s{\"iova\": \"0x%" PRIx64 "\", \"len\": 4096}",
 			i ? ", " : "", f->lost_at[i]);
@@ -126,9 +132,8 @@ static void put_device(FILE *out, struct sv_device *dev)
 	fputs(", ", out);
 	put_counters(out, &c);
 	put_figures(out, &figures);
-	fputs(", \"states\": [", out);
 	put_states(out, dev);
-	fputs("]}", out);
+	putc('}', out);
 }
 
 struct spaces {

@@ -114,6 +114,7 @@ static void check(struct sv_device *dev, struct found *f)
 	t->checked = nr;
 	t->overwritten = all - f->nr;
 	record(t, f);
+	t->check_at = began;
 	t->check_ns = sv_ns(CLOCK_MONOTONIC) - began;
 }
 
@@ -189,6 +190,7 @@ static void put_truth(struct sv_truth *t, struct sv_figures *ret)
 	ret->checked = t->checked;
 	ret->lost = t->lost;
 	ret->overwritten = t->overwritten;
+	ret->check_at = t->check_at;
 	ret->check_ns = t->check_ns;
 	ret->nr_named = t->nr_lost_at;
 	if (t->nr_lost_at)

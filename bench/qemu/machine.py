@@ -9,6 +9,7 @@ import random
 MIB = 1 << 20
 PAGE = 4096
 FIRST_SLOT = 0x10
+IOMMUFD, FIRST_DEVICE = 100, 101  # descriptors
 GUEST_OWN = 4 * MIB  # the guest's program and its status page
 MODELS = {"nic", "dsa", "plain"}
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -124,20 +125,18 @@ class Machine:
         """-object and -device of its devices; attach is fd, host or sysfsdev."""
         properties = properties or {}
         out = []
-        spaces = [s for s in self.spaces.values()
-                  if s.get("backend", "iommufd") == "iommufd"]
-        for n, space in enumerate(spaces):
-            fd = f",fd={100 + n}" if attach == "fd" else ""
-            out += ["-object", f"iommufd,id=io-{space['name']}{fd}"]
+        # One for all, as QEMU is run: its guest has one address space.
+        if any(self._iommufd(device) for device in self.devices):
+            fd = f",fd={IOMMUFD}" if attach == "fd" else ""
+            out += ["-object", f"iommufd,id=iommufd0{fd}"]
         for i, device in enumerate(self.devices):
-            space = self.spaces[device.get("space", next(iter(self.spaces)))]
             text = f"vfio-pci,id={device['name']},addr={FIRST_SLOT + i:#x}"
             address = f"0000:{i + 1:02x}:00.0"
-            text += {"fd": f",fd={110 + i}", "host": f",host={address}",
+            text += {"fd": f",fd={FIRST_DEVICE + i}", "host": f",host={address}",
                      "sysfsdev": f",sysfsdev=/sys/bus/pci/devices/{address}",
                      }[attach]
-            if space.get("backend", "iommufd") == "iommufd":
-                text += f",iommufd=io-{space['name']}"
+            if self._iommufd(device):
+                text += ",iommufd=iommufd0"
             elif attach == "fd":
                 raise Unfit(f"{self.path}: spaces: a descriptor needs iommufd")
             wish = dict(properties.get("*", {}))
@@ -148,11 +147,11 @@ class Machine:
 
     def descriptors(self):
         """--fd of softvfio run, as qemu_arguments("fd") numbers them."""
-        out = []
-        spaces = [s for s in self.spaces.values()
-                  if s.get("backend", "iommufd") == "iommufd"]
-        for n in range(len(spaces)):
-            out += ["--fd", f"{100 + n}=/dev/iommu"]
+        out = ["--fd", f"{IOMMUFD}=/dev/iommu"]
         for i in range(len(self.devices)):
-            out += ["--fd", f"{110 + i}=/dev/vfio/devices/vfio{i}"]
+            out += ["--fd", f"{FIRST_DEVICE + i}=/dev/vfio/devices/vfio{i}"]
         return out
+
+    def _iommufd(self, device):
+        space = self.spaces[device.get("space", next(iter(self.spaces)))]
+        return space.get("backend", "iommufd") == "iommufd"

@@ -41,7 +41,7 @@ class Build:
         folder = pathlib.Path(folder).resolve()
         self.softvfio = folder / "softvfio"
         self.spoor = folder / "spoor"
-        self.guest = folder / "bench/qemu/guest.elf"
+        self.guest = folder / "bench/qemu/guest/guest.elf"
         self.watch = folder / "bench/qemu/watch"
         self.relay = folder / "bench/qemu/relay"
         for program in (self.softvfio, self.guest, self.watch, self.relay):

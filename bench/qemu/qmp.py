@@ -11,15 +11,16 @@ class QmpError(Exception):
 
 
 class Qmp:
-    def __init__(self, path, seconds=20):
+    def __init__(self, path, alive, seconds=20):
+        """To a QEMU that has just been started, while it is alive()."""
         self.events = []
         self._rest = b""
-        self._socket = self._connect(path, seconds)
+        self._socket = self._connect(path, alive, seconds)
         self._message(seconds)  # the greeting
         self.run("qmp_capabilities")
 
     @staticmethod
-    def _connect(path, seconds):
+    def _connect(path, alive, seconds):
         end = time.monotonic() + seconds
         while True:
             s = socket.socket(socket.AF_UNIX)
@@ -28,7 +29,7 @@ class Qmp:
                 return s
             except OSError:
                 s.close()
-                if time.monotonic() > end:
+                if time.monotonic() > end or not alive():
                     raise
                 time.sleep(0.01)
 

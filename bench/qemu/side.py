@@ -76,7 +76,7 @@ class Side:
                                             stderr=log,
                                             stdin=subprocess.DEVNULL)
         try:
-            self.qmp = Qmp(monitor)
+            self.qmp = Qmp(monitor, self.alive)
         except OSError:
             self.kill()
             raise SideFailed(f"{self.name}: QEMU did not start: "

@@ -30,9 +30,9 @@ ALLOWED = {
              r"(check/check|compare/compare)\.h|tools/",
     # The kernel's side of its designs is softvfio's, the program's libspoor's;
     # a container's descriptor libspoor shows nobody else.  QEMU's guest works as
-    # spoor's do.
+    # spoor's do, over the same link, for the same users.
     "bench": r"bench/|spoor/|softvfio/|models/|base/(uapi_\w+|cleanup)\.h|"
-             r"iommu/space_priv\.h|tools/spoor/pace\.h",
+             r"iommu/space_priv\.h|tools/spoor/(pace|link|gaps|udp_client)\.h",
     "examples": r"spoor/|base/uapi_|models/\w+_regs\.h",
 }
 OURS = re.compile(r"^(spoor|softvfio|models|tools|rig|bench|" + "|".join(ROW) + r")/")

@@ -462,7 +462,7 @@ static void states_are_recorded_with_those_on_the_way(void **state)
 	static const uint8_t way[] = { RUN, PC, PP, SC, STOP, RP, RUN };
 	struct sv_device *d = sv_device_by_index(DEV_MDEV);
 	int dev = open_device(DEV_MDEV), fd;
-	uint8_t seen[16];
+	struct sv_state_seen seen[16];
 
 	(void)state;
 	assert_int_equal(set_state(dev, PC, &fd), 0);
@@ -470,10 +470,13 @@ static void states_are_recorded_with_those_on_the_way(void **state)
 	assert_int_equal(set_state(dev, RUN, NULL), 0);
 	assert_int_equal(dev_ioctl(dev, VFIO_DEVICE_RESET, NULL), 0);
 	assert_int_equal(sv_device_states(d, seen, 16), sizeof(way));
-	assert_memory_equal(seen, way, sizeof(way));
-	memset(seen, 0xee, 16);
+	for (size_t i = 0; i < sizeof(way); i++) {
+		assert_int_equal(seen[i].state, way[i]);
+		assert_true(seen[i].ns >= (i ? seen[i - 1].ns : 1));
+	}
+	memset(seen, 0xee, sizeof(seen));
 	assert_int_equal(sv_device_states(d, seen, 2), sizeof(way));
-	assert_int_equal(seen[2], 0xee);
+	assert_int_equal(seen[2].state, 0xee);
 	close(fd);
 	close(dev);
 }

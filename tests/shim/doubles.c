@@ -277,14 +277,17 @@ void sv_device_force_error(struct sv_device *dev)
 	forced_errors++;
 }
 
-size_t sv_device_states(struct sv_device *dev, uint8_t *ret, size_t cap)
+size_t sv_device_states(struct sv_device *dev, struct sv_state_seen *ret,
+			size_t cap)
 {
 	static const uint8_t seen[] = { 2, 6, 7, 3, 1, 4, 5, 0 };
 	size_t nr = 200; /* more than a caller guesses at first */
 
 	(void)dev;
 	for (size_t i = 0; i < nr && i < cap; i++)
-		ret[i] = seen[i % sizeof(seen)];
+		ret[i] =
+			(struct sv_state_seen){ .state = seen[i % sizeof(seen)],
+						.ns = i };
 	return nr;
 }
 
@@ -352,6 +355,7 @@ void sv_device_figures(struct sv_device *dev, struct sv_figures *ret)
 		.lost = 28,
 		.overwritten = 29,
 		.check_ns = 30,
+		.check_at = 31,
 		.nr_named = 2,
 		.lost_at = { 0x1000, UINT64_C(0xfffffffffffff000) },
 	};

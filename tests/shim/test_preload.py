@@ -156,6 +156,7 @@ def test_counters_are_written_at_the_end(run):
     assert [d["name"] for d in got["devices"]] == ["nic0", "dsa0"]
     nic = got["devices"][0]
     states = nic.pop("states")
+    assert nic.pop("entered_ns") == list(range(200))
     stopped = nic.pop("stopped")
     assert nic == {"name": "nic0", "dma_writes": 1, "dma_bytes": 2, "marks": 3,
                    "reports": 4, "pages_reported": 5, "discarded": 10,
@@ -165,7 +166,8 @@ def test_counters_are_written_at_the_end(run):
                    "report_ns": 21, "irqs": 22,
                    "state_bytes": {"saved": 19, "loaded": 20}, "loaded": 25,
                    "truth": {"checks": 26, "checked": 27, "pages_lost": 28,
-                             "overwritten": 29, "check_ns": 30, "lost": [
+                             "overwritten": 29, "check_at": 31,
+                             "check_ns": 30, "lost": [
                                  {"iova": "0x1000", "len": 4096},
                                  {"iova": "0xfffffffffffff000",
                                   "len": 4096}]}}

@@ -89,10 +89,10 @@ void sv_note_push(const char *text)
 void sv_stats_write(void)
 {
 	struct model *m = sv_model(sv_device_by_index(DEV_ALL));
-	uint8_t states[16];
+	struct sv_state_seen states[16];
 
 	/* As the real one does, while the change of state is under way. */
-	sv_device_states(sv_device_by_index(DEV_ALL), states, sizeof(states));
+	sv_device_states(sv_device_by_index(DEV_ALL), states, 16);
 	__atomic_add_fetch(&nr_stats_writes, 1, __ATOMIC_RELAXED);
 	if (m)
 		level_at_stats = model_level(m);

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""spoor and QEMU side by side: the same machine files, the same link, the same
+users; interleaved, medians.  Nothing is digested in either pause; truth is
+checked once the destination runs."""
+
+import json
+import pathlib
+import platform
+import statistics
+import time
+
+import under_spoor
+from cells import FORCED
+from clients import Link
+from machine import Machine
+from migration import Wish, migrate
+from programs import HERE
+from side import World
+
+# Machine, properties that QEMU needs to move it at all, and QEMU's policy.
+MACHINES = [
+    ("log", None, "device"),
+    ("iommu", None, "iommu"),
+    ("both", None, "device"),
+    ("two-log", None, "device"),
+    ("two-iommu", None, "iommu"),
+    ("neither", FORCED, "all-dirty"),
+    ("log-and-neither", FORCED, "device"),
+    ("iommu-and-log", None, "iommu"),
+]
+PAGE = HERE.parent.parent / "docs/beside-qemu.md"
+
+
+def quiet_wish(world):
+    """No limit of QEMU's own: the link is the limit."""
+    links = []
+
+    def through(uri):
+        path = uri.removeprefix("unix:")
+        link = Link(world.build, path + ".link", path, world.machine.link)
+        world.links.append(link)
+        links.append(link)
+        return uri + ".link"
+    return Wish(compare=False, bandwidth=0, through=through)
+
+
+def once_qemu(build, qemu, machine, properties):
+    with World(build, qemu, machine, properties=properties) as world:
+        run = machine.file.get("run", {})
+        source = world.run_source()
+        time.sleep(run.get("before_ms", 1000) / 1e3)
+        begin = time.monotonic()
+        destination, out = migrate(source, "destination", quiet_wish(world))
+        if not destination:
+            return {"verdict": out["verdict"], "why": out.get("error")}
+        end = begin + out["total_ms"] / 1e3
+        time.sleep(run.get("after_ms", 1000) / 1e3)
+        gaps = world.watch.gaps(begin, end)
+        stats = source.stats()
+        return {
+            "verdict": out["verdict"], "lost": out["lost"],
+            "why": out.get("evidence"),
+            "downtime_ms": out["downtime_ms"], "total_ms": out["total_ms"],
+            "bytes_sent": out["bytes_sent"], "read_cpu_ms": read_cpu(stats),
+            "gaps": {n: g and g["gap_ms"] for n, g in gaps.items()}}
+
+
+def once_spoor(build, machine, policy):
+    code, result, counters = under_spoor.run(build, machine, policy, "off")
+    if code:
+        return {"verdict": "refused" if code == 3 else "failed",
+                "why": result.get("error")}
+    source = max(counters, key=lambda c: sum(
+        d["reports"] for d in c["devices"]) + sum(
+            s["dirty_reads"] for s in c["spaces"]), default={})
+    return {"verdict": "verified", "lost": 0,
+            "downtime_ms": result["downtime_ms"],
+            "total_ms": result["total_ms"],
+            "bytes_sent": result["bytes_sent"],
+            "read_cpu_ms": read_cpu(source) if source else None,
+            "gaps": {d["name"]: d["service_gap_ms"]
+                     for d in result["devices"]}}
+
+
+def read_cpu(stats):
+    """CPU inside the calls that read dirty pages, ms: the same clock around
+    the same calls, whoever makes them."""
+    return (sum(d.get("report_ns", 0) for d in stats["devices"])
+            + sum(s.get("read_ns", 0) for s in stats["spaces"])) / 1e6
+
+
+def contenders(build, qemus, name, properties, policy):
+    machine = Machine(HERE / f"machines/{name}.json")
+    out = [(f"QEMU {q.version}",
+            lambda q=q: once_qemu(build, q, machine, properties))
+           for q in qemus]
+    out += [(f"spoor, {p}", lambda p=p: once_spoor(build, machine, p))
+            for p in dict.fromkeys((policy, "auto"))]
+    return out
+
+
+def median(runs, key):
+    values = [r[key] for r in runs if r.get(key) is not None]
+    return statistics.median(values) if values else None
+
+
+def summary(runs):
+    """One row of several runs: the worst verdict, medians of the rest."""
+    verdicts = [r["verdict"] for r in runs]
+    bad = [v for v in verdicts if v != "verified"]
+    out = {"verdict": max(set(bad), key=bad.count) if bad else "verified",
+           "runs": len(runs),
+           "why": next((r["why"] for r in runs if r.get("why")), None)}
+    for key in ("lost", "downtime_ms", "total_ms", "bytes_sent",
+                "read_cpu_ms"):
+        out[key] = median(runs, key)
+    names = {n for r in runs for n in r.get("gaps", {})}
+    out["gaps"] = {n: median([r["gaps"] for r in runs if "gaps" in r], n)
+                   for n in sorted(names)}
+    return out
+
+
+def measure(build, qemus, repeat, only):
+    rows = {}
+    for name, properties, policy in MACHINES:
+        if only and name not in only:
+            continue
+        who = contenders(build, qemus, name, properties, policy)
+        runs = {label: [] for label, _ in who}
+        for _ in range(repeat):
+            for label, once in who:
+                runs[label].append(once())
+                print(json.dumps({"machine": name, "who": label,
+                                  **runs[label][-1]}), flush=True)
+        rows[name] = {label: summary(r) for label, r in runs.items()}
+    return rows
+
+
+def number(value, form="{:.1f}"):
+    return "" if value is None else form.format(value)
+
+
+def table(rows):
+    out = ["| machine | who | pages lost | downtime, ms | service gap, ms | "
+           "total, ms | sent, MB | CPU of dirty reads, ms |",
+           "|---|---|---|---|---|---|---|---|"]
+    for name, by in rows.items():
+        for label, r in by.items():
+            lost = number(r["lost"], "{:.0f}") if r["verdict"] in (
+                "verified", "lost") else r["verdict"]
+            gaps = ", ".join(f"{n} {number(g)}" for n, g in r["gaps"].items()
+                             if g is not None)
+            sent = r["bytes_sent"] and r["bytes_sent"] / 1e6
+            out.append(f"| {name} | {label} | {lost} | "
+                       f"{number(r['downtime_ms'])} | {gaps} | "
+                       f"{number(r['total_ms'], '{:.0f}')} | "
+                       f"{number(sent)} | "
+                       f"{number(r['read_cpu_ms'], '{:.2f}')} |")
+    return "\n".join(out)
+
+
+def beside(build, qemus, args):
+    rows = measure(build, qemus, args.repeat, args.what)
+    text = table(rows)
+    print(text)
+    if args.what:
+        return 0
+    begin, rest = PAGE.read_text(encoding="utf-8").split(
+        "<!-- table -->\n", 1)
+    end = rest.split("<!-- end -->", 1)[1]
+    PAGE.write_text(f"{begin}<!-- table -->\n{text}\n\nMedians of "
+                    f"{args.repeat} on Linux {platform.release()}, "
+                    f"{len(pathlib.os.sched_getaffinity(0))} CPUs.\n"
+                    f"<!-- end -->{end}", encoding="utf-8")
+    return 0
