@@ -44,8 +44,9 @@ def quiet_wish(world):
     return Wish(compare=False, bandwidth=0, through=through)
 
 
-def once_qemu(build, qemu, machine, properties):
-    with World(build, qemu, machine, properties=properties) as world:
+def once_qemu(build, qemu, machine, properties, attach):
+    with World(build, qemu, machine, properties=properties,
+               attach=attach) as world:
         run = machine.file.get("run", {})
         source = world.run_source()
         time.sleep(run.get("before_ms", 1000) / 1e3)
@@ -53,9 +54,8 @@ def once_qemu(build, qemu, machine, properties):
         destination, out = migrate(source, "destination", quiet_wish(world))
         if not destination:
             return {"verdict": out["verdict"], "why": out.get("error")}
-        end = begin + out["total_ms"] / 1e3
         time.sleep(run.get("after_ms", 1000) / 1e3)
-        gaps = world.watch.gaps(begin, end)
+        gaps = world.watch.gaps(begin, out["ran_at"], out["check"])
         stats = source.stats()
         return {
             "verdict": out["verdict"], "lost": out["lost"],
@@ -89,10 +89,10 @@ def read_cpu(stats):
             + sum(s.get("read_ns", 0) for s in stats["spaces"])) / 1e6
 
 
-def contenders(build, qemus, name, properties, policy):
+def contenders(build, qemus, attach, name, properties, policy):
     machine = Machine(HERE / f"machines/{name}.json")
     out = [(f"QEMU {q.version}",
-            lambda q=q: once_qemu(build, q, machine, properties))
+            lambda q=q: once_qemu(build, q, machine, properties, attach))
            for q in qemus]
     out += [(f"spoor, {p}", lambda p=p: once_spoor(build, machine, p))
             for p in dict.fromkeys((policy, "auto"))]
@@ -120,12 +120,12 @@ def summary(runs):
     return out
 
 
-def measure(build, qemus, repeat, only):
+def measure(build, qemus, attach, repeat, only):
     rows = {}
     for name, properties, policy in MACHINES:
         if only and name not in only:
             continue
-        who = contenders(build, qemus, name, properties, policy)
+        who = contenders(build, qemus, attach, name, properties, policy)
         runs = {label: [] for label, _ in who}
         for _ in range(repeat):
             for label, once in who:
@@ -160,7 +160,8 @@ def table(rows):
 
 
 def beside(build, qemus, args):
-    rows = measure(build, qemus, args.repeat, args.what)
+    attach = (args.attach or ["fd"])[0]
+    rows = measure(build, qemus, attach, args.repeat, args.what)
     text = table(rows)
     print(text)
     if args.what:

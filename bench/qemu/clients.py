@@ -31,9 +31,11 @@ class Watch:
     def ram(self, side):
         self._tell(f"ram {side.ram}")
 
-    def gaps(self, begin, end):
-        """Gap of each device over a migration, time.monotonic() seconds."""
-        self._tell(f"end {int(begin * 1e9)} {int(end * 1e9)}")
+    def gaps(self, begin, end, check):
+        """Gap of each device over a migration, time.monotonic() seconds, less
+        the check of the truth, ns."""
+        self._tell(f"end {int(begin * 1e9)} {int(end * 1e9)} "
+                   f"{check[0]} {check[1]}")
         return json.loads(self._process.stdout.readline())
 
     def close(self):

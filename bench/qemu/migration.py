@@ -11,7 +11,6 @@ Verdicts:
 
 import json
 import mmap
-import re
 import subprocess
 import time
 
@@ -168,6 +167,10 @@ def arrived(source, destination, wish, out):
     if evidence:
         out["evidence"] = "; ".join(evidence)
     count(source, destination, out)
+    if out["verdict"] == "verified":
+        agree(out)
+    if not wish.compare:
+        time_pause(source, destination, out)
 
 
 def follow(source, destination, wish, out, evidence):
@@ -213,13 +216,35 @@ def count(source, destination, out):
                 "states": d.get("states"), "irqs": d.get("irqs")}
 
 
-def device_states(side):
-    """VFIO_MIGRATION events of QEMU's, where they were asked for."""
-    side.qmp.drain()
-    out = {}
-    for event in side.qmp.events:
-        if event["event"] == "VFIO_MIGRATION":
-            data = event["data"]
-            name = re.sub(r".*/", "", data.get("qom-path", data["device-id"]))
-            out.setdefault(name, []).append(data["device-state"])
-    return out
+def agree(out):
+    """What devices and IOMMUs marked, what they reported, and what QEMU says
+    that it read: one figure, or something was missed that nobody missed."""
+    trackers = [*out["devices"].values(), *out["spaces"]]
+    reported = sum(t["pages_reported"] for t in trackers)
+    marked = sum(t["marks"] - t["discarded"] for t in trackers)
+    if marked == reported == out["traced_pages"]:
+        return
+    out["verdict"] = "wrong"
+    out["evidence"] = (f"{marked} pages marked, {reported} reported, "
+                       f"{out['traced_pages']} in QEMU's trace")
+
+
+def time_pause(source, destination, out):
+    """From QEMU's first step of stopping the machine to the last device's
+    RUNNING at the destination, less softvfio's check of the truth between."""
+    began = source.paused_at()
+    ran, checked, first = 0, 0, None
+    for d in destination.stats()["devices"]:
+        running = [ns for state, ns in zip(d["states"], d["entered_ns"])
+                   if state == "RUNNING"]
+        ran = max(ran, running[-1] if running else 0)
+        checked += d["truth"]["check_ns"]
+        at = d["truth"]["check_at"]
+        first = min(first or at, at)
+    if not began or not ran:
+        return
+    # From one clock to the other.
+    began -= time.time() - time.monotonic()
+    out["downtime_ms"] = (ran - checked) / 1e6 - began * 1e3
+    out["check"] = (first, first + checked)
+    out["ran_at"] = ran / 1e9

@@ -15,11 +15,11 @@ from guest_status import Status
 from qmp import Qmp, QmpError
 
 # What QEMU itself says of dirty pages and of devices' states.
-TRACES = ("vfio_get_dirty_bitmap", "vfio_container_query_dirty_bitmap",
-          "vfio_device_dirty_tracking_start", "runstate_set")
-TRACED = re.compile(r"(?:vfio_get_dirty_bitmap|"
-                    r"vfio_container_query_dirty_bitmap).*"
-                    r"dirty_pages=(\d+)")
+DIRTY = {"10.0": "vfio_get_dirty_bitmap",
+         "11.1": "vfio_container_query_dirty_bitmap"}
+TRACED = re.compile(r"_dirty_bitmap .*dirty_pages=(\d+)")
+PAUSED = re.compile(r"@([\d.]+):runstate_set .*new_state \d+ \(finish-migrate")
+TRACE = re.compile(r"^\d+@[\d.]+:")
 
 
 class SideFailed(Exception):
@@ -62,7 +62,7 @@ class Side:
                  "-serial", f"file:{self.folder / self.name}.serial",
                  "-qmp", f"unix:{monitor},server=on,wait=off",
                  "-msg", "timestamp=on"]
-        for trace in TRACES:
+        for trace in (DIRTY[qemu.version], "runstate_set"):
             argv += ["-trace", trace]
         if incoming:
             argv += ["-incoming", "defer"]
@@ -85,11 +85,11 @@ class Side:
 
     def said(self):
         """The end of what QEMU wrote, without traces."""
-        text = self.log_path.read_text(encoding="utf-8", errors="replace")
-        lines = [line for line in text.splitlines()
-                 if not re.search(r"\d+ (%s) " % "|".join(TRACES), line)
-                 and not any(f"{t} " in line for t in TRACES)]
-        return " / ".join(lines[-4:])
+        return " / ".join([line for line in self._log().splitlines()
+                           if not TRACE.match(line)][-4:])
+
+    def _log(self):
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
 
     def alive(self):
         return self.process.poll() is None
@@ -123,8 +123,14 @@ class Side:
             {"capability": n, "state": True} for n in names])
 
     def traced_pages(self):
-        text = self.log_path.read_text(encoding="utf-8", errors="replace")
-        return sum(int(m.group(1)) for m in TRACED.finditer(text))
+        """Dirty pages that QEMU took from devices and IOMMUs."""
+        return sum(int(m.group(1)) for m in TRACED.finditer(self._log()))
+
+    def paused_at(self):
+        """When QEMU began to stop the machine for the last time, time.time()
+        seconds."""
+        found = PAUSED.findall(self._log())
+        return float(found[-1]) if found else None
 
     def stats(self):
         try:

@@ -8,7 +8,8 @@
  *   ram PATH                          another side's RAM file
  *   work NAME INDEX                   of the status page
  *   nic NAME HOST PORT RATE TIMEOUT   requests a second, ms
- *   end BEGIN END                     CLOCK_MONOTONIC, ns: of the migration
+ *   end BEGIN END BEGIN END           CLOCK_MONOTONIC, ns: of the migration,
+ *                                     and of a check in it, which is no gap
  * and after "end" one line of JSON: for each NAME its gap in ms, and how often
  * it succeeded after the end.
  *
@@ -111,10 +112,9 @@ static void look(struct watch *w)
 	}
 }
 
-static void finish(struct watch *w, uint64_t begin, uint64_t end)
+static void finish(struct watch *w, struct gaps_window window)
 {
-	struct gaps_window window = { .migration = { begin, end },
-				      .observed_until = now_ns() };
+	window.observed_until = now_ns();
 
 	putchar('{');
 	for (unsigned int i = 0; i < w->nr_services; i++) {
@@ -138,7 +138,7 @@ static void obey(struct watch *w, char *line)
 {
 	char name[64], host[64];
 	unsigned int index, port, rate, timeout;
-	uint64_t begin, end;
+	struct gaps_window window = { 0 };
 	struct service *s;
 	int r;
 
@@ -156,9 +156,12 @@ static void obey(struct watch *w, char *line)
 				     timeout, s->stamps);
 		if (r)
 			die(line, strerror(-r));
-	} else if (sscanf(line, "end %" SCNu64 " %" SCNu64, &begin, &end) ==
-		   2) {
-		finish(w, begin, end);
+	} else if (sscanf(line,
+			  "end %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
+			  &window.migration.begin, &window.migration.end,
+			  &window.verify[0].begin,
+			  &window.verify[0].end) == 4) {
+		finish(w, window);
 	} else {
 		die(line, "not understood");
 	}
