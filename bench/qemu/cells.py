@@ -10,11 +10,12 @@ FORCED = {"*": {"enable-migration": "on"}}
 
 class Cell:
     def __init__(self, name, machine, expect, *, wish=None, properties=None,
-                 source_faults=(), retry=False, hops=1, why=""):
+                 source_faults=(), retry=False, hops=1, attach=None, why=""):
         self.name, self.machine, self.expect = name, machine, expect
         self.wish = wish or {}
         self.properties, self.source_faults = properties, source_faults
         self.retry, self.hops, self.why = retry, hops, why
+        self.attach = attach  # where it is no choice
 
     def make_wish(self):
         return Wish(**self.wish)
@@ -34,6 +35,10 @@ CELLS = [
          why="a nic and a dsa behind dirty bits"),
     Cell("log-and-neither", "log-and-neither", "refused",
          why="one of two is tracked, default settings"),
+    Cell("type1-log", "type1-log", "verified", attach="host",
+         why="a log, in a type1 container"),
+    Cell("type1", "type1-neither", "refused", attach="host",
+         why="nobody tracks it, default settings"),
     Cell("multifd", "two-log", "verified", wish=MULTIFD,
          why="states by several channels"),
     Cell("switchover-ack", "two-log", "verified", wish=ACK,
@@ -44,13 +49,13 @@ CELLS = [
          wish={"cancel_after": 0.7}, retry=True,
          why="cancelled while memory is sent, then migrated"),
     Cell("hops", "two-log", "verified", hops=3, why="three in a row"),
-    Cell("fail-start", "log", "aborted", source_faults=["dsa0:start-fails"],
+    Cell("fail-start", "log", "aborted", source_faults=["dsa0:log-start=1"],
          why="DMA_LOGGING_START is refused"),
-    Cell("fail-report", "log", "aborted", source_faults=["dsa0:report-fails=3"],
+    Cell("fail-report", "log", "aborted", source_faults=["dsa0:log-report=3"],
          why="the third REPORT is refused"),
-    Cell("fail-save", "log", "aborted", source_faults=["dsa0:save-fails"],
+    Cell("fail-save", "log", "aborted", source_faults=["dsa0:state-read=1"],
          why="reading the state fails"),
-    Cell("fail-load", "log", "aborted", wish={"faults": ["dsa0:load-fails"]},
+    Cell("fail-load", "log", "aborted", wish={"faults": ["dsa0:state-write=1"]},
          why="writing the state fails"),
     Cell("planted-deaf", "log", "lost", source_faults=["dsa0:deaf=64"],
          why="one mark in 64 is dropped"),
@@ -66,7 +71,7 @@ CELLS = [
          why="one device with a tracker, one without, both forced"),
     Cell("defect-3", "iommu-and-log", "lost",
          why="dirty bits without a log, and a log without dirty bits"),
-    Cell("defect-4", "log", "wrong", wish={"faults": ["dsa0:run-fails"],
+    Cell("defect-4", "log", "wrong", wish={"faults": ["dsa0:run=1"],
                                            "compare": False},
          why="the destination's device refuses to run with its state"),
 ]

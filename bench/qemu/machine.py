@@ -147,9 +147,9 @@ class Machine:
 
     def descriptors(self):
         """--fd of softvfio run, as qemu_arguments("fd") numbers them."""
-        out = ["--fd", f"{IOMMUFD}=/dev/iommu"]
-        for i in range(len(self.devices)):
-            out += ["--fd", f"{FIRST_DEVICE + i}=/dev/vfio/devices/vfio{i}"]
+        out = ["--fd", f"{IOMMUFD}=iommu"]
+        for i, device in enumerate(self.devices):
+            out += ["--fd", f"{FIRST_DEVICE + i}={device['name']}"]
         return out
 
     def _iommufd(self, device):

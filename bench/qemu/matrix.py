@@ -15,6 +15,7 @@ ORDER = ["verified", "refused", "aborted", "lost", "wrong"]
 
 def run_cell(build, qemu, cell, attach="fd"):
     machine = Machine(HERE / f"machines/{cell.machine}.json")
+    attach = cell.attach or attach
     begin = time.monotonic()
     with World(build, qemu, machine, attach=attach,
                properties=cell.properties) as world:

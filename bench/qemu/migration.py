@@ -153,7 +153,7 @@ def arrived(source, destination, wish, out):
         evidence.append(f"the destination: {e}: {destination.said()}")
     code, result = verify(source.world.build, source.stats_path,
                           destination.stats_path)
-    lost = result.get("lost_pages", len(result.get("lost", [])))
+    lost = result.get("pages_lost")
     out.update(lost=lost, lost_by=lost_by(result), verify=code)
     if code not in (0, 4):
         evidence.append(f"softvfio verify: {result.get('error')}")

@@ -33,10 +33,15 @@ def planted(machine, faults, folder, name):
     """The machine's file with faults planted into its devices; a path."""
     text = json.loads(machine.path.read_text(encoding="utf-8"))
     for fault in faults:
-        device, what = fault.split(":")
-        for d in text["devices"]:
-            if d["name"] == device:
-                d.setdefault("faults", []).append(what)
+        name_of, what = fault.split(":")
+        key, _, number = what.partition("=")
+        device = next(d for d in text["devices"] if d["name"] == name_of)
+        if key == "deaf":
+            device["tracker"]["deaf"] = int(number)
+        elif number:
+            device.setdefault("fail", {})[key] = int(number)
+        else:
+            device.setdefault("faults", []).append(key)
     path = pathlib.Path(folder) / name
     path.write_text(json.dumps(text), encoding="utf-8")
     return path
