@@ -24,25 +24,26 @@ static inline uint32_t div64_step(uint32_t high, uint32_t low, uint32_t d,
 /* @d is not 0. */
 static inline uint64_t div64(uint64_t n, uint64_t d, uint64_t *rest)
 {
-	uint64_t q = 0, left = 0;
+	uint64_t q = 0, left;
 
 	if (!(d >> 32)) {
 		uint32_t d32 = (uint32_t)d, high = (uint32_t)(n >> 32);
-		uint32_t q_high = 0, r;
+		uint32_t q_high, r;
 
 		q_high = div64_step(0, high, d32, &r);
 		q = div64_step(r, (uint32_t)n, d32, &r);
 		*rest = r;
 		return (uint64_t)q_high << 32 | q;
 	}
-	/* The quotient is below 2^32: bit by bit, which is rare. */
+	/*
+	 * The quotient is below 2^32: bit by bit, which is rare.  What is left
+	 * is at most the bits of n so far: it does not overflow.
+	 */
 	left = n >> 32;
 	for (unsigned int i = 32; i-- > 0;) {
-		uint64_t carry = left >> 63;
-
 		left = left << 1 | (n >> i & 1);
 		q <<= 1;
-		if (carry || left >= d) {
+		if (left >= d) {
 			left -= d;
 			q |= 1;
 		}

@@ -43,7 +43,10 @@ struct guest_work {
 	uint64_t submitted;
 	/* dsa: completed well; nic: answered; plain: fills; cpu: pages */
 	uint64_t done;
-	/* what completed with a fault, or how often it was set up anew */
+	/*
+	 * dsa: completed with a fault, or submitted again; nic: packets lost,
+	 * or set up anew
+	 */
 	uint64_t errors;
 	uint64_t irqs; /* messages that arrived */
 	uint32_t port; /* nic: UDP port, 0 none */

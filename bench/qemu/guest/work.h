@@ -26,10 +26,13 @@ struct pace {
 };
 
 struct dsa_state {
-	uint64_t begun; /* when something last went on */
+	uint64_t progress; /* when something last completed */
+	uint64_t newest; /* the last request that completed */
+	uint64_t rung[DSA_QUEUE]; /* when each was last submitted */
 };
 
 struct nic_state {
+	uint32_t slots; /* of each ring */
 	uint64_t watch; /* when to look after it next */
 	uint64_t stuck; /* a packet that was announced and is not there */
 };

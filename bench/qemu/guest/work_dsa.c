@@ -4,7 +4,8 @@
  * tools/spoor/guest_dsa.c, which says why.
  *
  * Its state is the control page.  A request that does not complete for long is
- * submitted again: the device was reset, or the doorbell was lost.
+ * submitted again, if nothing else completes or one that came after it did: the
+ * device was reset, or the doorbell was lost.  Doing it twice does no harm.
  */
 #include "bench/qemu/guest/work.h"
 #include "tools/spoor/pace.h"
@@ -69,18 +70,12 @@ static bool reap(struct work *w)
 			w->status->done++;
 		else
 			w->status->errors++;
+		if (done->id > w->dsa.newest)
+			w->dsa.newest = done->id;
 		c->slot[i].id = 0;
 		any = true;
 	}
 	return any;
-}
-
-static bool outstanding(const struct work *w)
-{
-	for (unsigned int i = 0; i < w->word->depth; i++)
-		if (control(w)->slot[i].id)
-			return true;
-	return false;
 }
 
 static uint64_t next_place(const struct work *w, uint64_t id, uint64_t *from)
@@ -127,6 +122,7 @@ static bool submit(struct work *w, uint64_t now)
 		describe(w, i, id);
 		c->slot[i].rung = 0;
 		c->slot[i].id = id;
+		w->dsa.rung[i] = now;
 		c->submitted = id;
 		w->status->submitted = id;
 		w->pace.done++;
@@ -135,13 +131,24 @@ static bool submit(struct work *w, uint64_t now)
 	return false;
 }
 
+/* What is overdue is rung again at the next turn. */
 static void resubmit(struct work *w, uint64_t now)
 {
-	pci_set_up(&w->pci, w->index);
-	for (unsigned int i = 0; i < w->word->depth; i++)
-		control(w)->slot[i].rung = 0;
-	w->status->errors++;
-	w->dsa.begun = now;
+	volatile struct control *c = control(w);
+	bool stalled = now > w->dsa.progress + WATCH_NS;
+	bool any = false;
+
+	for (unsigned int i = 0; i < w->word->depth; i++) {
+		if (!c->slot[i].id || now <= w->dsa.rung[i] + WATCH_NS ||
+		    (!stalled && c->slot[i].id > w->dsa.newest))
+			continue;
+		c->slot[i].rung = 0;
+		w->dsa.rung[i] = now;
+		w->status->errors++;
+		any = true;
+	}
+	if (any)
+		pci_set_up(&w->pci, w->index);
 }
 
 void dsa_start(struct work *w, uint64_t seed)
@@ -159,10 +166,9 @@ uint64_t dsa_turn(struct work *w, uint64_t now)
 	if (!w->word->rate)
 		return now + WORK_IDLE_NS;
 	any = reap(w);
-	if (any || !outstanding(w))
-		w->dsa.begun = now;
-	else if (now > w->dsa.begun + WATCH_NS)
-		resubmit(w, now);
+	if (any)
+		w->dsa.progress = now;
+	resubmit(w, now);
 	any |= submit(w, now);
 	return any ? now : now + POLL_NS;
 }

@@ -24,22 +24,19 @@ static volatile struct control *control(const struct work *w)
 	return hw_at((uint32_t)w->word->ctl);
 }
 
-/* Half of the ring each. */
-static uint32_t nr_slots(const struct work *w)
-{
-	return (uint32_t)(w->word->ring / 2 / NIC_SLOT_LEN);
-}
-
+/* The rings have half of "ring" each. */
 static volatile struct nic_slot *rx_slot(const struct work *w, uint64_t n)
 {
-	return hw_at((uint32_t)(w->word->ring_base +
-				NIC_SLOT_INDEX(n, nr_slots(w)) * NIC_SLOT_LEN));
+	return hw_at(
+		(uint32_t)(w->word->ring_base +
+			   NIC_SLOT_INDEX(n, w->nic.slots) * NIC_SLOT_LEN));
 }
 
 static volatile struct nic_slot *tx_slot(const struct work *w, uint64_t n)
 {
-	return hw_at((uint32_t)(w->word->ring_base + w->word->ring / 2 +
-				NIC_SLOT_INDEX(n, nr_slots(w)) * NIC_SLOT_LEN));
+	return hw_at(
+		(uint32_t)(w->word->ring_base + w->word->ring / 2 +
+			   NIC_SLOT_INDEX(n, w->nic.slots) * NIC_SLOT_LEN));
 }
 
 /* From nothing, or after the device was reset. */
@@ -50,12 +47,12 @@ static void boot(struct work *w)
 
 	pci_set_up(&w->pci, w->index);
 	hw_write64(regs + NIC_REG_RX_BASE, w->word->ring_base);
-	hw_write32(regs + NIC_REG_RX_SLOTS, nr_slots(w));
+	hw_write32(regs + NIC_REG_RX_SLOTS, w->nic.slots);
 	hw_write64(regs + NIC_REG_TX_BASE,
 		   w->word->ring_base + w->word->ring / 2);
-	hw_write32(regs + NIC_REG_TX_SLOTS, nr_slots(w));
+	hw_write32(regs + NIC_REG_TX_SLOTS, w->nic.slots);
 	/* Old packets must not be taken for new ones with the same number. */
-	for (uint32_t i = 0; i < nr_slots(w); i++)
+	for (uint32_t i = 0; i < w->nic.slots; i++)
 		rx_slot(w, i)->count = 0;
 	*c = (struct control){ 0 };
 	hw_write32(regs + NIC_REG_ENABLE, 1);
@@ -68,14 +65,14 @@ static bool tx_room(struct work *w)
 	volatile struct control *c = control(w);
 	uint64_t consumed;
 
-	if (c->tx_produced - c->tx_consumed < nr_slots(w))
+	if (c->tx_produced - c->tx_consumed < w->nic.slots)
 		return true;
 	consumed = hw_read64(w->pci.regs + NIC_REG_TX_CONSUMED);
 	/* A device that is not there reads as ones. */
 	if (consumed > c->tx_produced)
 		return false;
 	c->tx_consumed = consumed;
-	return c->tx_produced - consumed < nr_slots(w);
+	return c->tx_produced - consumed < w->nic.slots;
 }
 
 static void copy_packet(volatile struct nic_slot *to,
@@ -142,7 +139,7 @@ static void skip_lost(struct work *w)
 	uint64_t next = c->rx_consumed + 1;
 	uint64_t produced = hw_read64(w->pci.regs + NIC_REG_RX_PRODUCED);
 
-	if (produced < next || produced - next >= nr_slots(w) ||
+	if (produced < next || produced - next >= w->nic.slots ||
 	    rx_slot(w, next)->count == next) {
 		w->nic.stuck = 0;
 	} else if (w->nic.stuck != next) {
@@ -173,6 +170,7 @@ void nic_start(struct work *w, uint64_t seed)
 {
 	(void)seed;
 	w->pci = pci_find((uint32_t)w->word->slot, NIC_MAGIC, true);
+	w->nic.slots = (uint32_t)(w->word->ring / 2 / NIC_SLOT_LEN);
 	boot(w);
 }
 
