@@ -181,16 +181,30 @@ static void refuses_more_words_than_it_has_room_for(void **state)
 	assert_non_null(strstr(error, "too many words"));
 }
 
-static void cuts_errors_that_do_not_fit(void **state)
+static void says_why_of_long_words_too(void **state)
 {
 	char line[512];
 
 	(void)state;
 	memset(line, 'x', sizeof(line));
 	line[sizeof(line) - 1] = '\0';
-	memset(error, 'E', sizeof(error));
 	assert_false(read_line(line));
-	assert_int_equal(strlen(error), sizeof(error) - 1);
+	assert_non_null(strstr(error, "xxx...\": no such word"));
+	assert_true(read_line(DSA));
+	assert_false(read_line(DSA " " DSA));
+	assert_string_equal(error, "\"dsa@16\": its slot is taken");
+}
+
+static void cuts_text_that_does_not_fit(void **state)
+{
+	char buf[8] = "EEEEEEE";
+	struct text t = { buf, 5 };
+
+	(void)state;
+	text_put(&t, "ab");
+	text_hex(&t, 0x7ff);
+	assert_string_equal(buf, "ab0x");
+	assert_memory_equal(buf + 5, "EE", 3);
 }
 
 static void divides_as_the_host_does(void **state)
@@ -245,7 +259,8 @@ int main(void)
 		cmocka_unit_test(refuses_areas_that_meet),
 		cmocka_unit_test(refuses_what_a_32_bit_cpu_does_not_reach),
 		cmocka_unit_test(refuses_more_words_than_it_has_room_for),
-		cmocka_unit_test(cuts_errors_that_do_not_fit),
+		cmocka_unit_test(says_why_of_long_words_too),
+		cmocka_unit_test(cuts_text_that_does_not_fit),
 		cmocka_unit_test(divides_as_the_host_does),
 	};
 

@@ -7,9 +7,11 @@
 
 #include "tools/spoor/pace.h"
 
-#define NR(a)	 (sizeof(a) / sizeof((a)[0]))
-#define OF(kind) (1u << (kind))
-#define SETS	 (OF(GUEST_DSA) | OF(GUEST_PLAIN) | OF(GUEST_CPU))
+#define NR(a)	  (sizeof(a) / sizeof((a)[0]))
+#define OF(kind)  (1u << (kind))
+/* Of what is refused, so that there is room for why. */
+#define QUOTE_MAX 64u
+#define SETS	  (OF(GUEST_DSA) | OF(GUEST_PLAIN) | OF(GUEST_CPU))
 
 /* From @at to @end, of the line. */
 struct span {
@@ -78,9 +80,11 @@ static struct span cut(struct span *s, char by)
 
 static bool refuse(struct text *error, struct span s, const char *why)
 {
+	size_t len = (size_t)(s.end - s.at);
+
 	text_put(error, "\"");
-	text_part(error, s.at, (size_t)(s.end - s.at));
-	text_put(error, "\": ");
+	text_part(error, s.at, len < QUOTE_MAX ? len : QUOTE_MAX);
+	text_put(error, len > QUOTE_MAX ? "...\": " : "\": ");
 	text_put(error, why);
 	return false;
 }
@@ -216,30 +220,30 @@ static bool overlap(const struct word_area *a, const struct word_area *b)
 
 /* Does @w, the newest, fit beside those before it, and within itself? */
 static bool fits(const struct words *all, const struct word *w,
-		 struct span span, struct text *error)
+		 struct span head, struct text *error)
 {
 	struct word_area mine[WORD_AREAS_MAX], theirs[WORD_AREAS_MAX];
 	unsigned int nr = word_areas(w, mine);
 
 	for (unsigned int i = 0; i < nr; i++) {
 		if (mine[i].at > UINT64_MAX - mine[i].len)
-			return refuse(error, span, "an area wraps");
+			return refuse(error, head, "an area wraps");
 		if (mine[i].cpu && mine[i].at + mine[i].len > 1ull << 32)
-			return refuse(error, span, "a CPU's area above 4 GiB");
+			return refuse(error, head, "a CPU's area above 4 GiB");
 		for (unsigned int k = 0; k < i; k++)
 			if (overlap(&mine[i], &mine[k]))
-				return refuse(error, span, "its areas overlap");
+				return refuse(error, head, "its areas overlap");
 	}
 	for (const struct word *o = all->word; o < w; o++) {
 		unsigned int nr_theirs = word_areas(o, theirs);
 
 		if (w->kind != GUEST_CPU && o->kind != GUEST_CPU &&
 		    w->slot == o->slot)
-			return refuse(error, span, "its slot is taken");
+			return refuse(error, head, "its slot is taken");
 		for (unsigned int i = 0; i < nr * nr_theirs; i++)
 			if (overlap(&mine[i / nr_theirs],
 				    &theirs[i % nr_theirs]))
-				return refuse(error, span,
+				return refuse(error, head,
 					      "overlaps another word's area");
 	}
 	return true;
@@ -252,7 +256,7 @@ static bool read_word(struct words *all, struct span span, struct text *error)
 	unsigned int seen = 0;
 
 	if (all->nr == GUEST_WORKS_MAX)
-		return refuse(error, span, "too many words");
+		return refuse(error, head, "too many words");
 	*w = (struct word){ 0 };
 	if (!read_slot(w, head, error))
 		return false;
@@ -263,15 +267,15 @@ static bool read_word(struct words *all, struct span span, struct text *error)
 		if (!(keys[i].of & ~keys[i].optional & OF(w->kind)) ||
 		    (seen & 1u << i))
 			continue;
-		refuse(error, span, "lacks ");
+		refuse(error, head, "lacks ");
 		text_put(error, keys[i].name);
 		return false;
 	}
 	if (w->kind == GUEST_DSA && w->set < w->request)
-		return refuse(error, span, "request is larger than set");
+		return refuse(error, head, "request is larger than set");
 	if (w->kind == GUEST_PLAIN && w->set < WORD_CHUNK)
-		return refuse(error, span, "set is smaller than a fill");
-	if (!fits(all, w, span, error))
+		return refuse(error, head, "set is smaller than a fill");
+	if (!fits(all, w, head, error))
 		return false;
 	all->nr++;
 	return true;
