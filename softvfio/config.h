@@ -22,6 +22,20 @@ enum sv_kernel {
 #define SV_MIG_P2P	 2u
 #define SV_MIG_PRE_COPY	 4u
 
+/* What a device is made to fail at: its Nth such call; 0: none. */
+enum sv_call {
+	SV_CALL_LOG_START,
+	SV_CALL_LOG_REPORT, /* and those after it, until the log is stopped */
+	SV_CALL_STATE_READ,
+	SV_CALL_STATE_WRITE,
+	/*
+	 * Running with a state that was loaded; again whenever it is asked to,
+	 * until it is reset or loaded again.
+	 */
+	SV_CALL_RUN,
+	SV_NR_CALLS
+};
+
 struct sv_config_device {
 	struct model_config model;
 	unsigned int index; /* /dev/vfio/devices/vfio{index}, group {group} */
@@ -33,6 +47,7 @@ struct sv_config_device {
 	bool iommu_dirty; /* its IOMMU has dirty bits */
 	bool iommu_faults; /* those stand for write faults, not for bits */
 	uint64_t iommu_page; /* largest I/O page table entry, bytes */
+	uint32_t fail[SV_NR_CALLS];
 };
 
 struct sv_config {

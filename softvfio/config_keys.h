@@ -91,6 +91,11 @@ static const struct sv_key sv_keys[] = {
 	SV_BOOL("read_pins_clean", model.read_pins_clean),
 	SV_BOOL("pins_gratuitous", model.pins_gratuitous),
 	SV_FLAGS("faults", model.faults, sv_names_fault),
+	SV_NUMBER("fail_log_start", fail[SV_CALL_LOG_START]),
+	SV_NUMBER("fail_log_report", fail[SV_CALL_LOG_REPORT]),
+	SV_NUMBER("fail_state_read", fail[SV_CALL_STATE_READ]),
+	SV_NUMBER("fail_state_write", fail[SV_CALL_STATE_WRITE]),
+	SV_NUMBER("fail_run", fail[SV_CALL_RUN]),
 };
 
 #define SV_NR_KEYS (sizeof(sv_keys) / sizeof(sv_keys[0]))

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "softvfio/inject.h"
 
 #define CHUNK 65536u
 
@@ -96,6 +97,8 @@ static ssize_t read_session(struct sv_file *f, void *buf, size_t len)
 		return -ENODEV;
 	if (!len)
 		return read_nothing(s);
+	if (sv_inject_call(s->st->dev, SV_CALL_STATE_READ))
+		return -EIO;
 	while (done < len) {
 		n = fill(s, len - done);
 		if (n <= 0)
@@ -123,6 +126,8 @@ static ssize_t write_session(struct sv_file *f, const void *buf, size_t len)
 
 	if (s->dead)
 		return -ENODEV;
+	if (sv_inject_call(s->st->dev, SV_CALL_STATE_WRITE))
+		return -EIO;
 	while (done < len) {
 		size_t chunk = len - done < CHUNK ? len - done : CHUNK;
 

@@ -90,7 +90,9 @@ struct sv_figures {
 	} stopped;
 	/* truth.c */
 	uint64_t loaded; /* states that were taken over */
-	uint64_t checks, checked; /* how often; pages, the last time */
+	bool ran; /* the last one did */
+	bool ran_on; /* it ran here again after its state was saved */
+	uint64_t checks, checked; /* of the last one; pages */
 	uint64_t lost, overwritten; /* of those */
 	uint64_t check_at, check_ns; /* CLOCK_MONOTONIC; how long it took */
 	size_t nr_named;

@@ -137,6 +137,9 @@ struct sv_device_state {
 	struct sv_states states;
 	struct sv_truth truth;
 	bool unseen; /* loaded, and not seen RUNNING by the stats; `lock` */
+	bool refuses; /* SV_CALL_RUN; `lock` */
+	bool given; /* it was in STOP_COPY, and has not run since; `lock` */
+	atomic_bool ran, ran_on; /* see struct sv_figures */
 	_Atomic(uint64_t) state_saved, state_loaded, report_ns;
 };
 

@@ -17,7 +17,7 @@
 #define MAX_NOTES 256
 
 struct plan {
-	unsigned int state_n, report_n; /* countdowns; 0: none */
+	unsigned int state_n, call_n[SV_NR_CALLS]; /* countdowns; 0: none */
 	int state_err;
 	bool state_to_error;
 };
@@ -32,14 +32,24 @@ static struct plan *plans; /* one a configured device, made at first need */
 static struct note *notes, **notes_end = &notes;
 static unsigned int nr_notes;
 
-static struct plan *plan_of(struct sv_device *dev, bool make)
+static struct plan *make_plans(const struct sv_config *config)
+{
+	struct plan *new = calloc(config->nr_devices, sizeof(*new));
+
+	for (unsigned int i = 0; new &&i < config->nr_devices; i++)
+		for (unsigned int j = 0; j < SV_NR_CALLS; j++)
+			new[i].call_n[j] = config->devices[i].fail[j];
+	return new;
+}
+
+static struct plan *plan_of(struct sv_device *dev)
 {
 	const struct sv_config *config = sv_config();
 
 	if (!config)
 		return NULL;
-	if (!plans && make)
-		plans = calloc(config->nr_devices, sizeof(*plans));
+	if (!plans)
+		plans = make_plans(config);
 	return plans ? &plans[dev->config - config->devices] : NULL;
 }
 
@@ -47,7 +57,7 @@ void sv_inject_set_state(struct sv_device *dev, unsigned int n, int err,
 			 bool to_error)
 {
 	SPOOR_LOCKED(&lock);
-	struct plan *p = plan_of(dev, true);
+	struct plan *p = plan_of(dev);
 
 	if (!p)
 		return;
@@ -59,16 +69,16 @@ void sv_inject_set_state(struct sv_device *dev, unsigned int n, int err,
 void sv_inject_set_report(struct sv_device *dev, unsigned int n)
 {
 	SPOOR_LOCKED(&lock);
-	struct plan *p = plan_of(dev, true);
+	struct plan *p = plan_of(dev);
 
 	if (p)
-		p->report_n = n;
+		p->call_n[SV_CALL_LOG_REPORT] = n;
 }
 
 int sv_inject_state(struct sv_device *dev, bool *to_error)
 {
 	SPOOR_LOCKED(&lock);
-	struct plan *p = plan_of(dev, false);
+	struct plan *p = plan_of(dev);
 
 	*to_error = false;
 	if (!p || !p->state_n || --p->state_n)
@@ -77,12 +87,12 @@ int sv_inject_state(struct sv_device *dev, bool *to_error)
 	return p->state_err;
 }
 
-bool sv_inject_report(struct sv_device *dev)
+bool sv_inject_call(struct sv_device *dev, enum sv_call call)
 {
 	SPOOR_LOCKED(&lock);
-	struct plan *p = plan_of(dev, false);
+	struct plan *p = plan_of(dev);
 
-	return p && p->report_n && !--p->report_n;
+	return p && p->call_n[call] && !--p->call_n[call];
 }
 
 void sv_note_push(const char *text)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What tests ask a device to get wrong, and what devices have to say: kept
+ * What tests and the configuration ask a device to get wrong, and what devices have to say: kept
  * here, asked for by the device side at the moment it matters.
  *
  * Threads: any; everything is behind one leaf lock.
@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 
+#include "softvfio/config.h"
+
 struct sv_device;
 
 /*
@@ -17,8 +19,8 @@ struct sv_device;
  * or 0; *to_error: the device is in ERROR afterwards.
  */
 int sv_inject_state(struct sv_device *dev, bool *to_error);
-/* At each REPORT: true: fail with EIO, from now until logging stops. */
-bool sv_inject_report(struct sv_device *dev);
+/* At each such call: does this one fail? */
+bool sv_inject_call(struct sv_device *dev, enum sv_call call);
 /* Text for whoever drains softvfio_next_note(); copied.  The oldest of very
  * many is dropped. */
 void sv_note_push(const char *text);

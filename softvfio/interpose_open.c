@@ -114,6 +114,11 @@ static int do_openat(openat_fn *real, int dirfd, const char *path, int flags,
 	return sv_fd_fresh(real(dirfd, path, flags, mode));
 }
 
+int sv_open(const char *path, int flags)
+{
+	return do_open(REAL(open), path, flags, 0);
+}
+
 #define GET_MODE(mode, flags)                                                  \
 	do {                                                                   \
 		va_list ap;                                                    \

@@ -90,6 +90,8 @@ static int start(struct sv_device_state *st, const struct model_range *ranges,
 
 	if (log->on)
 		return -EINVAL;
+	if (sv_inject_call(st->dev, SV_CALL_LOG_START))
+		return -EIO;
 	r = model_log_start(sv_model(st->dev), ranges, nr,
 			    round_page_size(*page_size), &real);
 	if (r)
@@ -362,7 +364,7 @@ static int report_log(struct sv_device_state *st,
 		return -EINVAL;
 	if (log->broken)
 		return -EIO;
-	if (sv_inject_report(st->dev)) {
+	if (sv_inject_call(st->dev, SV_CALL_LOG_REPORT)) {
 		log->broken = true;
 		return -EIO;
 	}

@@ -59,6 +59,20 @@ size_t sv_device_states(struct sv_device *dev, struct sv_state_seen *ret,
 	return s->nr;
 }
 
+static enum model_level level_of(uint32_t state)
+{
+	switch (state) {
+	case VFIO_DEVICE_STATE_RUNNING:
+	case VFIO_DEVICE_STATE_PRE_COPY:
+		return MODEL_RUNNING;
+	case VFIO_DEVICE_STATE_RUNNING_P2P:
+	case VFIO_DEVICE_STATE_PRE_COPY_P2P:
+		return MODEL_P2P;
+	default:
+		return MODEL_STOPPED;
+	}
+}
+
 /* What it had done when it came to stand still. */
 static void note_stopped(struct sv_device_state *st)
 {
@@ -86,9 +100,24 @@ static bool is_told(struct sv_device_state *st, uint32_t state)
 	return true;
 }
 
+/* Whose is the device's work now: this side's, or the other's? */
+static void note_ran(struct sv_device_state *st, uint32_t state)
+{
+	if (state == VFIO_DEVICE_STATE_STOP_COPY) {
+		st->given = true;
+		st->ran_on = false;
+	}
+	if (level_of(state) == MODEL_STOPPED)
+		return;
+	st->ran = st->ran || st->unseen;
+	st->ran_on = st->ran_on || st->given;
+	st->given = false;
+}
+
 static void enter(struct sv_device_state *st, uint32_t state)
 {
 	st->mig.state = state;
+	note_ran(st, state);
 	sv_states_add(st, state);
 	if (is_told(st, state))
 		sv_stats_write();
@@ -108,24 +137,18 @@ static void fail_device(struct sv_device_state *st)
 	enter(st, VFIO_DEVICE_STATE_ERROR);
 }
 
-static enum model_level level_of(uint32_t state)
-{
-	switch (state) {
-	case VFIO_DEVICE_STATE_RUNNING:
-	case VFIO_DEVICE_STATE_PRE_COPY:
-		return MODEL_RUNNING;
-	case VFIO_DEVICE_STATE_RUNNING_P2P:
-	case VFIO_DEVICE_STATE_PRE_COPY_P2P:
-		return MODEL_P2P;
-	default:
-		return MODEL_STOPPED;
-	}
-}
-
 static bool is_pre_copy(uint32_t state)
 {
 	return state == VFIO_DEVICE_STATE_PRE_COPY ||
 	       state == VFIO_DEVICE_STATE_PRE_COPY_P2P;
+}
+
+/* A device that cannot live with its state does not change its mind. */
+static bool refuses_to_run(struct sv_device_state *st)
+{
+	if (st->unseen && !st->refuses)
+		st->refuses = sv_inject_call(st->dev, SV_CALL_RUN);
+	return st->refuses;
 }
 
 /* Between levels; on failure the model has kept its level. */
@@ -137,8 +160,11 @@ static int change_level(struct sv_device_state *st, uint32_t to)
 
 	if (model_level(m) == level)
 		return 0;
-	if (level != MODEL_STOPPED && model_level(m) == MODEL_STOPPED)
+	if (level != MODEL_STOPPED && model_level(m) == MODEL_STOPPED) {
 		sv_truth_before_run(st);
+		if (refuses_to_run(st))
+			return -EIO;
+	}
 	r = model_set_level(m, level);
 	if (!r && level == MODEL_STOPPED)
 		note_stopped(st);
@@ -169,6 +195,9 @@ static int resuming_to_stop(struct sv_device_state *st)
 		end_session(st);
 		sv_truth_loaded(st);
 		st->unseen = true;
+		st->refuses = false;
+		st->given = false;
+		st->ran = false;
 	}
 	/* Half a state is no state of the device; with none it waits on. */
 	else if (sv_session_touched(st->mig.session))
@@ -257,6 +286,8 @@ int sv_migration_reset(struct sv_device_state *st)
 	sv_log_off(st);
 	sv_truth_forget(st);
 	st->unseen = false;
+	st->refuses = false;
+	st->given = false;
 	r = model_reset(sv_model(st->dev));
 	if (r) {
 		fail_device(st);

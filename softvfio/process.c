@@ -85,7 +85,8 @@ void sv_process_start(void)
 /* A preloaded program learns at its start that its configuration is bad. */
 __attribute__((constructor)) static void start(void)
 {
-	sv_config();
+	if (sv_config())
+		sv_fds_open();
 }
 
 __attribute__((destructor)) static void stop(void)

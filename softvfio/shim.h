@@ -179,6 +179,13 @@ const char *sv_path(const char *path, char *buf);
 /* As a program names it: what is in the tree loses the tree's root. */
 void sv_path_unroot(char *path);
 
+/* -- interpose_open.c, fds.c -------------------------------------------- */
+
+/* open(2) as programs have it, from within; -1 and errno. */
+int sv_open(const char *path, int flags);
+/* SOFTVFIO_FDS; once there is a configuration. */
+void sv_fds_open(void);
+
 /* -- stats.c ------------------------------------------------------------ */
 
 /* 0 or -errno; 0 and nothing done without SOFTVFIO_STATS. */

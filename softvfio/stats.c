@@ -92,12 +92,14 @@ static void put_counters(FILE *out, const struct model_counters *c)
 static void put_truth(FILE *out, const struct sv_figures *f)
 {
 	fprintf(out,
-		", \"loaded\": %" PRIu64 ", \"truth\": {\"checks\": %" PRIu64
-		", \"checked\": %" PRIu64 ", \"pages_lost\": %" PRIu64
-		", \"overwritten\": %" PRIu64 ", \"check_at\": %" PRIu64
-		", \"check_ns\": %" PRIu64 ", \"lost\": [",
-		f->loaded, f->checks, f->checked, f->lost, f->overwritten,
-		f->check_at, f->check_ns);
+		", \"loaded\": %" PRIu64 ", \"ran\": %s, \"ran_on\": %s, "
+		"\"truth\": {\"checks\": %" PRIu64 ", \"checked\": %" PRIu64
+		", \"pages_lost\": %" PRIu64 ", \"overwritten\": %" PRIu64
+		", \"check_at\": %" PRIu64 ", \"check_ns\": %" PRIu64
+		", \"lost\": [",
+		f->loaded, f->ran ? "true" : "false",
+		f->ran_on ? "true" : "false", f->checks, f->checked, f->lost,
+		f->overwritten, f->check_at, f->check_ns);
 	for (size_t i = 0; i < f->nr_named; i++)
 		fprintf(out, "%s{\"iova\": \"0x%" PRIx64 "\", \"len\": 4096}",
 			i ? ", " : "", f->lost_at[i]);

@@ -216,9 +216,11 @@ void sv_tree_remove(void)
 {
 	struct sv_tree *t =
 		atomic_load_explicit(&current, memory_order_acquire);
+	int saved = errno;
 
 	if (t && !sv_process_is_borrowed())
 		remove_at(AT_FDCWD, t->root, 16);
+	errno = saved; /* it may be about to be told */
 }
 
 void sv_tree_fork_lock(void)

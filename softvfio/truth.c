@@ -171,6 +171,7 @@ void sv_truth_loaded(struct sv_device_state *st)
 	SPOOR_LOCKED(&lock);
 
 	st->truth.loaded++;
+	st->truth.checks = 0;
 	st->truth.pending = true;
 }
 
@@ -207,6 +208,8 @@ void sv_device_figures(struct sv_device *dev, struct sv_figures *ret)
 		.state_saved = atomic_load(&st->state_saved),
 		.state_loaded = atomic_load(&st->state_loaded),
 		.report_ns = atomic_load(&st->report_ns),
+		.ran = atomic_load(&st->ran),
+		.ran_on = atomic_load(&st->ran_on),
 		.irqs = atomic_load(&st->irqs.signalled),
 	};
 	put_truth(&st->truth, ret);

@@ -72,16 +72,21 @@ def test_text_file_is_no_program(softvfio, tmp_path):
     assert "neither an ELF program nor a script" in done.stderr
 
 
-def test_static_program_is_refused(softvfio, tmp_path):
+def static(path, tmp_path):
+    """Makes a statically linked program, or skips."""
     cc = shutil.which("cc")
     if not cc:
         pytest.skip("no compiler")
     source = tmp_path / "s.c"
     source.write_text("int main(void) { return 0; }\n")
-    built = subprocess.run([cc, "-static", "-o", tmp_path / "s", source],
+    built = subprocess.run([cc, "-static", "-o", path, source],
                            capture_output=True)
     if built.returncode:
         pytest.skip("no static C library")
+
+
+def test_static_program_is_refused(softvfio, tmp_path):
+    static(tmp_path / "s", tmp_path)
     done = softvfio("run", MACHINE, "--", tmp_path / "s")
     assert done.returncode == 126
     assert "statically linked" in done.stderr
@@ -114,6 +119,143 @@ def test_program_with_capabilities_is_refused(softvfio, tmp_path):
     assert "capabilities of its own" in done.stderr
 
 
+LOADER = "/lib64/ld-linux-x86-64.so.2"
+loads = pytest.mark.skipif(not os.path.exists(LOADER),
+                           reason="glibc's loader is elsewhere here")
+
+
+@preloads
+@loads
+def test_program_may_be_loaded_by_name(softvfio):
+    """As one of another release is, by its own loader."""
+    done = softvfio("run", MACHINE, "--", LOADER, "--library-path",
+                    "/nowhere", "--argv0", "other", UAPI_ONLY)
+    assert done.returncode == 0, done.stderr
+    assert "dirty: 0x80000" in done.stdout
+
+
+@loads
+@pytest.mark.parametrize("args,why", [
+    ([], "is given no program"),
+    (["--argv0"], "is given no program"),
+    (["true"], "finds no program without a slash"),
+    (["--library-path", "/bin", "/nowhere/x"], "/nowhere/x: it cannot be read"),
+    ([LOADER, "/bin/true"], "it is no program"),
+    (["SCRIPT"], "it is no program"),
+    (["STATIC"], "statically linked"),
+])
+def test_what_a_loader_is_given_is_looked_at(softvfio, tmp_path, args, why):
+    script = tmp_path / "SCRIPT"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    if args == ["STATIC"]:
+        static(tmp_path / "STATIC", tmp_path)
+    args = [tmp_path / a if a.isupper() else a for a in args]
+    done = softvfio("run", MACHINE, "--", LOADER, *args)
+    assert done.returncode == 126
+    assert why in done.stderr
+
+
+FDS = """
+import fcntl, os, struct, subprocess
+print(os.readlink("/proc/self/fd/20"), os.readlink("/proc/self/fd/21"))
+print(fcntl.ioctl(21, 0x3b81, struct.pack("<III", 12, 0, 0)).hex())
+print(os.environ.get("SOFTVFIO_FDS"))
+child = "ls -l /proc/self/fd; echo $SOFTVFIO_FDS"
+print("memfd" in subprocess.run(["sh", "-c", child], capture_output=True,
+                                text=True, close_fds=False).stdout)
+"""
+
+
+@preloads
+@pytest.mark.parametrize("device", ["dsa0", "/dev/vfio/devices/vfio0"])
+def test_program_finds_descriptors_open_and_its_children_do_not(softvfio,
+                                                                device):
+    done = softvfio("run", MACHINE, "--fd", f"20={device}", "--fd",
+                    "21=iommu", "--", "/usr/bin/python3", "-c", FDS)
+    assert done.returncode == 0, done.stderr
+    names, ioas, variable, child = done.stdout.splitlines()
+    assert "vfio-device" in names and "iommufd" in names
+    # IOAS_ALLOC has answered with an id.
+    assert ioas[:16] == "0c00000000000000" and ioas[16:] != "00000000"
+    assert (variable, child) == ("None", "False")
+
+
+@preloads
+def test_descriptors_may_be_where_they_land_by_themselves(softvfio):
+    code = ("import os; print([os.readlink(f'/proc/self/fd/{n}').split(':')[1]"
+            " for n in (3, 4)])")
+    done = softvfio("run", MACHINE, "--fd", "4=iommu", "--fd", "3=dsa0", "--",
+                    "/usr/bin/python3", "-c", code)
+    assert done.stdout.split() == ["['softvfio',", "'softvfio']"], done.stderr
+
+
+@preloads
+@pytest.mark.parametrize("fd,why", [
+    ("20=nic0", 'neither a device, nor "iommu", nor a path'),
+    ("0=dsa0", "0 is open already"),
+    ("20=/etc/passwd", "no device of softvfio's"),
+    ("20=/dev/vfio/99", "/dev/vfio/99: No such file"),
+    ("x=dsa0", '"x" is not a number'),
+    ("-1=dsa0", '"-1" is not a number'),
+    ("99999999=dsa0", "above the limit of open files"),
+    ("20", "must be NUMBER=NAME"),
+    ("20=dsa0 21=iommu", "must be NUMBER=NAME"),
+])
+def test_descriptor_that_cannot_be_had_ends_it_before_it_begins(softvfio, fd,
+                                                                why):
+    done = softvfio("run", MACHINE, "--fd", fd, "--", "echo", "begun")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert why in done.stderr and done.stderr.count("\n") == 1
+
+
+@preloads
+def test_faults_are_planted_beside_the_machine_s_own(softvfio, machine):
+    path = machine(base={
+        "memory": [{"iova": "0x0", "size": "16M"}],
+        "devices": [{"name": "a", "model": "nic", "fault": "dma-in-stop",
+                     "fail": {"state-write": 4}},
+                    {"name": "b", "model": "nic"}]})
+    done = softvfio("run", path, "--fault", "a:log-overwrites", "--fault",
+                    "a:deaf=64", "--fault", "a:fail_after=7", "--fault",
+                    "b:run=1", "--fault", "b:log-start=2", "--fault",
+                    "b:log-report=3", "--fault", "b:state-read=5", "--",
+                    "sh", "-c", 'echo "$SOFTVFIO_CONFIG"')
+    a, b = [dict(w.split("=", 1) for w in line.split()[1:])
+            for line in done.stdout.strip().splitlines()]
+    assert a["faults"] == "log-overwrites,dma-in-stop"
+    assert (a["log_deaf"], a["log_fail_after"]) == ("64", "7")
+    assert {k: v for k, v in a.items() if k.startswith("fail_")} == {
+        "fail_log_start": "0", "fail_log_report": "0", "fail_state_read": "0",
+        "fail_state_write": "4", "fail_run": "0"}
+    assert b["faults"] == "" and b["log_deaf"] == "0"
+    assert {k: v for k, v in b.items() if k.startswith("fail_")} == {
+        "fail_log_start": "2", "fail_log_report": "3", "fail_state_read": "5",
+        "fail_state_write": "0", "fail_run": "1"}
+
+
+@pytest.mark.parametrize("fault,why", [
+    ("dsa0:nonsense", "no such bug"),
+    ("dsa0:nonsense=3", "with a number: log-start"),
+    ("dsa0:run=x", "not a number"),
+    ("dsa0:run=-1", "must be 0 to"),
+    ("dsa0:run", "no such bug"),
+    ("dsa0:dma-in-stop=1", "with a number: log-start"),
+    ("nic0:run=1", "has no such device"),
+    ("dsa0", "must be DEVICE:FAULT"),
+    ("plain0:deaf=3", "plain0 has no tracker"),
+])
+def test_fault_that_cannot_be_planted_is_named(softvfio, machine, fault, why):
+    path = machine(base={
+        "memory": [{"iova": "0x0", "size": "16M"}],
+        "devices": [{"name": "dsa0", "model": "dsa", "tracker": {}},
+                    {"name": "plain0", "model": "plain"}]})
+    done = softvfio("run", path, "--fault", fault, "--", "echo", "begun")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"softvfio: --fault {fault}: ")
+    assert why in done.stderr
+
+
 @preloads
 def test_exit_code_is_the_program_s(softvfio):
     assert softvfio("run", MACHINE, "--", "sh", "-c",
@@ -121,11 +263,22 @@ def test_exit_code_is_the_program_s(softvfio):
 
 
 @pytest.mark.parametrize("args", [[], ["run"], ["run", "m"],
-                                  ["run", "m", "--"], ["fly"]])
+                                  ["run", "m", "--"], ["fly"]
+                                  ])
 def test_bad_usage(softvfio, args):
     done = softvfio(*args)
     assert done.returncode == 2
     assert "Usage" in done.stderr
+
+
+@pytest.mark.parametrize("args,why", [
+    (["--fd"], "--fd: needs a value"), (["--fault"], "--fault: needs a value"),
+    (["--fly", "x"], "--fly: no such option"),
+])
+def test_bad_option_is_named(softvfio, args, why):
+    done = softvfio("run", MACHINE, *args)
+    assert done.returncode == 2
+    assert done.stderr == f"softvfio: {why}\n"
 
 
 def test_help_is_no_error(softvfio):

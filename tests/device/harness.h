@@ -83,7 +83,7 @@ extern struct fake_attachment_state ram;
 struct sv_attachment *attachment(void);
 
 extern int inject_state_err; /* for the next change only */
-extern bool inject_state_to_error, inject_report_once;
+extern bool inject_state_to_error, inject_call[SV_NR_CALLS];
 extern unsigned int nr_state_asks, nr_stats_writes, nr_unbinds;
 extern atomic_uint nr_group_closes;
 extern int fail_bind, fail_attach;

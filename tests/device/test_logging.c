@@ -424,7 +424,7 @@ static void injected_failure_sticks_until_stop(void **state)
 
 	(void)state;
 	assert_int_equal(log_start(dev, PAGE, 1, whole), 0);
-	inject_report_once = true;
+	inject_call[SV_CALL_LOG_REPORT] = true;
 	assert_int_equal(log_report(dev, BASE, PAGE, PAGE, bm), -EIO);
 	assert_int_equal(log_report(dev, BASE, PAGE, PAGE, bm), -EIO);
 	log_stop(dev);

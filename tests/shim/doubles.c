@@ -350,6 +350,7 @@ void sv_device_figures(struct sv_device *dev, struct sv_figures *ret)
 		.irqs = 22,
 		.stopped = { .nr = 23, .at.dma_writes = 24 },
 		.loaded = 25,
+		.ran_on = true,
 		.checks = 26,
 		.checked = 27,
 		.lost = 28,

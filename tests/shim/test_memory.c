@@ -405,13 +405,19 @@ static void planned_failures_happen_once_and_in_turn(void **state)
 	assert_true(to_error);
 	assert_int_equal(sv_inject_state(a, &to_error), 0);
 	assert_false(to_error);
-	assert_false(sv_inject_report(b));
+	assert_false(sv_inject_call(b, SV_CALL_LOG_REPORT));
 	sv_inject_set_report(b, 3);
-	assert_false(sv_inject_report(b));
-	assert_false(sv_inject_report(b));
-	assert_false(sv_inject_report(a));
-	assert_true(sv_inject_report(b));
-	assert_false(sv_inject_report(b));
+	assert_false(sv_inject_call(b, SV_CALL_LOG_REPORT));
+	assert_false(sv_inject_call(b, SV_CALL_LOG_REPORT));
+	assert_false(sv_inject_call(a, SV_CALL_LOG_REPORT));
+	assert_true(sv_inject_call(b, SV_CALL_LOG_REPORT));
+	assert_false(sv_inject_call(b, SV_CALL_LOG_REPORT));
+	/* As the configuration has it. */
+	assert_false(sv_inject_call(b, SV_CALL_STATE_READ));
+	assert_false(sv_inject_call(a, SV_CALL_STATE_READ));
+	assert_false(sv_inject_call(a, SV_CALL_STATE_READ));
+	assert_true(sv_inject_call(b, SV_CALL_STATE_READ));
+	assert_false(sv_inject_call(b, SV_CALL_STATE_READ));
 }
 
 static void notes_come_in_order_and_the_oldest_go(void **state)
@@ -514,7 +520,9 @@ int main(void)
 	int failed = 0;
 
 	setenv("SOFTVFIO_CONFIG",
-	       "device name=a model=nic\ndevice name=b model=dsa", 1);
+	       "device name=a model=nic\n"
+	       "device name=b model=dsa fail_state_read=2",
+	       1);
 	if (can_alias())
 		failed = cmocka_run_group_tests(aliases, NULL, NULL);
 	return failed + cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,6 +165,7 @@ def test_counters_are_written_at_the_end(run):
                    "peer_writes": 0, "late_writes": 17, "pages_saved": 18,
                    "report_ns": 21, "irqs": 22,
                    "state_bytes": {"saved": 19, "loaded": 20}, "loaded": 25,
+                   "ran": False, "ran_on": True,
                    "truth": {"checks": 26, "checked": 27, "pages_lost": 28,
                              "overwritten": 29, "check_at": 31,
                              "check_ns": 30, "lost": [

@@ -2,7 +2,8 @@
 /*
  * A program is interposed on by its dynamic loader: without one (no
  * PT_INTERP), or with another machine's, it would run as if we were not there
- * and talk to the real kernel.  Scripts run by their interpreter.
+ * and talk to the real kernel.  Scripts run by their interpreter.  The loader
+ * may be what is run: then it is about the program that it is given.
  */
 #include <elf.h>
 #include <errno.h>
@@ -16,6 +17,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "elf_file.h"
+#include "loader.h"
 #include "program.h"
 
 /* Scripts may be run by scripts, but not for ever. */
@@ -56,20 +59,6 @@ int program_find(const char *name, char *ret, size_t len)
 	return worst;
 }
 
-static bool has_interpreter(int fd, const Elf64_Ehdr *e)
-{
-	for (unsigned int i = 0; i < e->e_phnum; i++) {
-		Elf64_Phdr p;
-		off_t at = (off_t)(e->e_phoff + (uint64_t)i * e->e_phentsize);
-
-		if (pread(fd, &p, sizeof(p), at) != (ssize_t)sizeof(p))
-			return false;
-		if (p.p_type == PT_INTERP)
-			return true;
-	}
-	return false;
-}
-
 /* "#! /bin/sh -e": the interpreter's path; false: no script. */
 static bool script(const char *head, char *ret, size_t len)
 {
@@ -97,7 +86,13 @@ static bool gains_privileges(int fd)
 	       (st.st_mode & S_ISGID && st.st_gid != getegid());
 }
 
-static const char *judge(const char *path, char *next, size_t len)
+struct verdict {
+	const char *why; /* not; NULL: it can */
+	bool loader;
+	char next[PATH_MAX]; /* a script's interpreter */
+};
+
+static void judge(const char *path, struct verdict *v)
 {
 	union {
 		Elf64_Ehdr elf;
@@ -105,41 +100,66 @@ static const char *judge(const char *path, char *next, size_t len)
 	} head = { .text = "" };
 	ssize_t n;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	const char *why = NULL;
 
-	if (fd < 0)
-		return "it cannot be read";
+	*v = (struct verdict){ .why = NULL };
+	if (fd < 0) {
+		v->why = "it cannot be read";
+		return;
+	}
 	n = pread(fd, head.text, sizeof(head.text) - 1, 0);
 	if (gains_privileges(fd))
-		why = "it changes its user or has capabilities of its own, so "
-		      "the loader ignores libraries that are put before its "
-		      "own";
-	else if (n > 2 && script(head.text, next, len))
-		why = NULL;
+		v->why = "it changes its user or has capabilities of its own, "
+			 "so the loader ignores libraries that are put before "
+			 "its own";
+	else if (n > 2 && script(head.text, v->next, sizeof(v->next)))
+		v->why = NULL;
 	else if (n < (ssize_t)sizeof(head.elf) ||
 		 memcmp(head.elf.e_ident, ELFMAG, SELFMAG) != 0)
-		why = "it is neither an ELF program nor a script";
+		v->why = "it is neither an ELF program nor a script";
 	else if (head.elf.e_ident[EI_CLASS] != ELFCLASS64)
-		why = "it is a 32-bit program";
-	else if (!has_interpreter(fd, &head.elf))
-		why = "it is statically linked: nothing can be put before its "
-		      "system calls";
+		v->why = "it is a 32-bit program";
+	else if (elf_is_loader(fd, &head.elf))
+		v->loader = true;
+	else if (!elf_has_interpreter(fd, &head.elf))
+		v->why = "it is statically linked: nothing can be put before "
+			 "its system calls";
 	close(fd);
-	return why;
 }
 
-const char *program_why_not_preload(const char *path)
+/* What a loader is told to run; it runs no scripts, and no other loader. */
+static const char *judge_loaded(char *const *argv)
 {
-	char at[PATH_MAX], next[PATH_MAX] = "";
+	static char text[PATH_MAX + 128];
+	char path[PATH_MAX];
+	const char *why = loader_program(argv, path, sizeof(path));
+	struct verdict v;
+
+	if (why)
+		return why;
+	judge(path, &v);
+	if (!v.why && (v.next[0] || v.loader))
+		v.why = "it is no program";
+	if (!v.why)
+		return NULL;
+	snprintf(text, sizeof(text), "of what it loads, %s: %s", path, v.why);
+	return text;
+}
+
+const char *program_why_not_preload(const char *path, char *const *argv)
+{
+	char at[PATH_MAX];
+	struct verdict v;
 
 	snprintf(at, sizeof(at), "%s", path);
 	for (int i = 0; i < MAX_SCRIPTS; i++) {
-		const char *why = judge(at, next, sizeof(next));
-
-		if (why || !next[0])
-			return why;
-		memcpy(at, next, sizeof(at));
-		next[0] = 0;
+		judge(at, &v);
+		if (v.loader && !i)
+			return judge_loaded(argv);
+		if (v.loader)
+			return "its interpreter is a loader";
+		if (v.why || !v.next[0])
+			return v.why;
+		memcpy(at, v.next, sizeof(at));
 	}
 	return "its interpreters never end";
 }

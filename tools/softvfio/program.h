@@ -13,7 +13,10 @@
  */
 int program_find(const char *name, char *ret, size_t len);
 
-/* NULL: yes; else why not, a sentence's end: "it is statically linked". */
-const char *program_why_not_preload(const char *path);
+/*
+ * NULL: yes; else why not, a sentence's end: "it is statically linked".
+ * @argv is what it is started with.
+ */
+const char *program_why_not_preload(const char *path, char *const *argv);
 
 #endif /* SOFTVFIO_TOOL_PROGRAM_H */

@@ -91,6 +91,12 @@ struct mf_pins {
 	bool read_pins_clean, gratuitous;
 };
 
+/* The Nth such call fails; 0: none. */
+struct mf_fail {
+	uint64_t log_start, log_report, state_read, state_write;
+	uint64_t run; /* with a state that was loaded */
+};
+
 struct mf_device {
 	char name[MF_NAME_MAX];
 	unsigned int model; /* enum mf_model */
@@ -110,6 +116,7 @@ struct mf_device {
 	uint64_t ring;
 	uint64_t dma_us, dma_bits; /* edu */
 	unsigned int faults;
+	struct mf_fail fail;
 	char address[64];
 	uint64_t group;
 	bool noiommu;
@@ -193,5 +200,12 @@ int mf_read_region(const struct jp *at, struct mf_region *ret);
 int mf_read_space(const struct jp *at, struct mf_space *ret);
 int mf_read_device(const struct jp *at, size_t i, struct mf_device *ret);
 int mf_read_writer(const struct jp *at, struct mf_writer *ret);
+
+/* machine_fault.c: what is planted in devices. */
+extern const char *const mf_fault_names[];
+int mf_read_fail(const struct jp *at, const struct jp_field *f, void *into);
+int mf_read_fault(const struct jp *at, const struct jp_field *f, void *into);
+/* "nic0:dma-in-stop", "nic0:log-report=3"; -EINVAL with the error. */
+int mf_plant(struct machine_file *mf, const char *text, struct jp_error *error);
 
 #endif /* SPOOR_TOOL_MACHINE_FILE_H */

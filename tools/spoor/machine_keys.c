@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "machine_file.h"
-#include "models/model_faults.h"
 
 #define NR(a)	   (sizeof(a) / sizeof((a)[0]))
 #define FIELD	   JP_FIELD
@@ -27,7 +26,6 @@ static const char *const p2p_stops[] = { "peer", "all", NULL };
 static const char *const patterns[] = { "uniform", "sequential", "hot", NULL };
 static const char *const pin_dirty[] = { "while-pinned", "at-unpin",
 					 "mark-once", NULL };
-static const char *const faults[] = { MODEL_FAULT_NAMES };
 
 const char *mf_model_name(unsigned int model)
 {
@@ -271,17 +269,6 @@ static int read_clients(const struct jp *at, const struct jp_field *f,
 	return jp_object(at, fields, NR(fields), d);
 }
 
-/* One of "faults", by itself. */
-static int read_fault(const struct jp *at, const struct jp_field *f, void *into)
-{
-	unsigned int nr;
-
-	if (jp_read_word(at, f, &nr))
-		return -EINVAL;
-	*(unsigned int *)into |= 1u << nr;
-	return 0;
-}
-
 static const struct jp_field device_fields[] = {
 	FIELD(mf_device, name, "name", jp_read_text, .cap = MF_NAME_MAX),
 	FIELD(mf_device, model, "model", jp_read_word, .words = models),
@@ -305,8 +292,10 @@ static const struct jp_field device_fields[] = {
 	FIELD(mf_device, dma_us, "dma_us", jp_read_number, .max = 10000000),
 	FIELD(mf_device, dma_bits, "dma_bits", jp_read_number, .min = 20,
 	      .max = 64),
-	FIELD(mf_device, faults, "faults", jp_read_word_set, .words = faults),
-	FIELD(mf_device, faults, "fault", read_fault, .words = faults),
+	FIELD(mf_device, faults, "faults", jp_read_word_set,
+	      .words = mf_fault_names),
+	FIELD(mf_device, faults, "fault", mf_read_fault),
+	FIELD(mf_device, fail, "fail", mf_read_fail),
 	FIELD(mf_device, address, "address", jp_read_text, .cap = 64),
 	FIELD(mf_device, group, "group", jp_read_number, .max = 65535),
 	FIELD(mf_device, noiommu, "noiommu", jp_read_bool),
@@ -350,6 +339,7 @@ static int device_keys_fit(const struct jp *at, const struct mf_device *d)
 		{ "stop_ms", (1u << MF_NO_MODEL) - 1 },
 		{ "faults", (1u << MF_NO_MODEL) - 1 },
 		{ "fault", (1u << MF_NO_MODEL) - 1 },
+		{ "fail", (1u << MF_NO_MODEL) - 1 },
 		{ "address", (1u << MF_NO_MODEL) - 1 },
 		{ "group", (1u << MF_NO_MODEL) - 1 },
 		{ "noiommu", (1u << MF_NO_MODEL) - 1 },

@@ -53,6 +53,11 @@ static void fill_device(const struct machine_file *mf, size_t i,
 	m->read_pins_clean = d->pins.read_pins_clean;
 	m->pins_gratuitous = d->pins.gratuitous;
 	m->faults = d->faults;
+	out->fail[SV_CALL_LOG_START] = (uint32_t)d->fail.log_start;
+	out->fail[SV_CALL_LOG_REPORT] = (uint32_t)d->fail.log_report;
+	out->fail[SV_CALL_STATE_READ] = (uint32_t)d->fail.state_read;
+	out->fail[SV_CALL_STATE_WRITE] = (uint32_t)d->fail.state_write;
+	out->fail[SV_CALL_RUN] = (uint32_t)d->fail.run;
 	out->index = (unsigned int)i;
 	out->group = (unsigned int)d->group;
 	snprintf(out->address, sizeof(out->address), "%s", d->address);

@@ -41,7 +41,7 @@ struct sv_config machine = {
 };
 
 int inject_state_err;
-bool inject_state_to_error, inject_report_once;
+bool inject_state_to_error, inject_call[SV_NR_CALLS];
 unsigned int nr_state_asks, nr_stats_writes;
 enum model_level level_at_stats;
 char last_note[256];
@@ -62,12 +62,12 @@ int sv_inject_state(struct sv_device *dev, bool *to_error)
 	return err;
 }
 
-bool sv_inject_report(struct sv_device *dev)
+bool sv_inject_call(struct sv_device *dev, enum sv_call call)
 {
-	bool fail = inject_report_once;
+	bool fail = inject_call[call];
 
 	(void)dev;
-	inject_report_once = false;
+	inject_call[call] = false;
 	return fail;
 }
 

@@ -5,10 +5,12 @@
 
 #include <stdbool.h>
 
+#include "softvfio/config.h"
+
 struct sv_device;
 
 int sv_inject_state(struct sv_device *dev, bool *to_error);
-bool sv_inject_report(struct sv_device *dev);
+bool sv_inject_call(struct sv_device *dev, enum sv_call call);
 void sv_note_push(const char *text);
 
 #endif /* SOFTVFIO_INJECT_H */
