@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""QMP over a UNIX socket: commands, answers, and every event that came."""
+"""QMP over a UNIX socket: commands, answers, and every event that came.
+
+As a program: qmp.py SOCKET COMMAND [KEY=VALUE...], prints the answer."""
 
 import json
 import socket
+import sys
 import time
 
 
@@ -74,3 +77,22 @@ class Qmp:
 
     def close(self):
         self._socket.close()
+
+
+def main():
+    if len(sys.argv) < 3:
+        print(__doc__, file=sys.stderr)
+        return 2
+    words = dict(word.split("=", 1) for word in sys.argv[3:])
+    values = {k: int(v) if v.isdigit() else v for k, v in words.items()}
+    try:
+        qmp = Qmp(sys.argv[1], lambda: True)
+        print(json.dumps(qmp.run(sys.argv[2], **values), indent=2))
+    except (OSError, QmpError) as e:
+        print(f"qmp: {e}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
