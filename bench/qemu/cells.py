@@ -10,23 +10,27 @@ FORCED = {"*": {"enable-migration": "on"}}
 
 class Cell:
     def __init__(self, name, machine, expect, *, wish=None, properties=None,
-                 source_faults=(), retry=False, hops=1, attach=None, why=""):
+                 source_faults=(), retry=False, hops=1,
+                 attach=("fd",), why=""):
         self.name, self.machine, self.expect = name, machine, expect
         self.wish = wish or {}
         self.properties, self.source_faults = properties, source_faults
         self.retry, self.hops, self.why = retry, hops, why
-        self.attach = attach  # where it is no choice
+        self.attach = attach  # ways to the devices that the matrix takes
 
     def make_wish(self):
         return Wish(**self.wish)
 
 
+EVERY_WAY = ("fd", "host", "sysfsdev")
 MULTIFD = {"capabilities": ["multifd"]}
 ACK = {"capabilities": ["switchover-ack"]}
 
 CELLS = [
-    Cell("log", "log", "verified", why="one device with its own log"),
-    Cell("iommu", "iommu", "verified", why="one device behind dirty bits"),
+    Cell("log", "log", "verified", attach=EVERY_WAY,
+         why="one device with its own log"),
+    Cell("iommu", "iommu", "verified", attach=("fd", "host"),
+         why="one device behind dirty bits"),
     Cell("both", "both", "verified", why="a log and dirty bits"),
     Cell("neither", "neither", "refused",
          why="nobody tracks the device, default settings"),
@@ -35,9 +39,9 @@ CELLS = [
          why="a nic and a dsa behind dirty bits"),
     Cell("log-and-neither", "log-and-neither", "refused",
          why="one of two is tracked, default settings"),
-    Cell("type1-log", "type1-log", "verified", attach="host",
+    Cell("type1-log", "type1-log", "verified", attach=("host",),
          why="a log, in a type1 container"),
-    Cell("type1", "type1-neither", "refused", attach="host",
+    Cell("type1", "type1-neither", "refused", attach=("host",),
          why="nobody tracks it, default settings"),
     Cell("multifd", "two-log", "verified", wish=MULTIFD,
          why="states by several channels"),
@@ -48,7 +52,8 @@ CELLS = [
     Cell("cancel-retry", "two-log", "verified",
          wish={"cancel_after": 0.7}, retry=True,
          why="cancelled while memory is sent, then migrated"),
-    Cell("hops", "two-log", "verified", hops=3, why="three in a row"),
+    Cell("hops", "two-log", "verified", hops=3, attach=EVERY_WAY,
+         why="three in a row"),
     Cell("fail-start", "log", "aborted", source_faults=["dsa0:log-start=1"],
          why="DMA_LOGGING_START is refused"),
     Cell("fail-report", "log", "aborted", source_faults=["dsa0:log-report=3"],

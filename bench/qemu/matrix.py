@@ -13,9 +13,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 ORDER = ["verified", "refused", "aborted", "lost", "wrong"]
 
 
-def run_cell(build, qemu, cell, attach="fd"):
+def run_cell(build, qemu, cell, attach):
     machine = Machine(HERE / f"machines/{cell.machine}.json")
-    attach = cell.attach or attach
     begin = time.monotonic()
     with World(build, qemu, machine, attach=attach,
                properties=cell.properties) as world:
