@@ -4,7 +4,7 @@ written.  A verdict that changes is news, good or bad: the test says so."""
 
 from migration import Wish
 
-# QEMU starts a tracker that is missing if it is told to migrate all the same.
+# Without it QEMU refuses what it cannot track.
 FORCED = {"*": {"enable-migration": "on"}}
 
 
@@ -24,6 +24,8 @@ class Cell:
 
 EVERY_WAY = ("fd", "host", "sysfsdev")
 MULTIFD = {"capabilities": ["multifd"]}
+# States by the channels, too, not memory alone.
+STATES = {"*": {"x-migration-multifd-transfer": "on"}}
 ACK = {"capabilities": ["switchover-ack"]}
 
 CELLS = [
@@ -44,11 +46,12 @@ CELLS = [
     Cell("type1", "type1-neither", "refused", attach=("host",),
          why="nobody tracks it, default settings"),
     Cell("multifd", "two-log", "verified", wish=MULTIFD,
-         why="states by several channels"),
+         properties=STATES, why="states by several channels"),
     Cell("switchover-ack", "two-log", "verified", wish=ACK,
          why="the destination says when it has devices' pre-copy data"),
     Cell("multifd-ack", "two-log", "verified",
-         wish={"capabilities": ["multifd", "switchover-ack"]}),
+         wish={"capabilities": ["multifd", "switchover-ack"]},
+         properties=STATES, why="both"),
     Cell("cancel-retry", "two-log", "verified",
          wish={"cancel_after": 0.7}, retry=True,
          why="cancelled while memory is sent, then migrated"),

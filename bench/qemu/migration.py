@@ -209,7 +209,8 @@ def count(source, destination, out):
                      "discarded", "violations", "states")}
         for d in stats["devices"]}
     out["spaces"] = stats["spaces"]
-    out["traced_pages"] = source.traced_pages()
+    out["traced_reads"] = source.traced_reads()
+    out["traced_pages"] = sum(out["traced_reads"])
     for d in destination.stats()["devices"]:
         if d["name"] in out["devices"]:
             out["devices"][d["name"]]["arrived"] = {

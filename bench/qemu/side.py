@@ -9,6 +9,7 @@ import re
 import subprocess
 import tempfile
 import time
+from datetime import datetime
 
 from clients import Watch
 from guest_status import Status
@@ -18,8 +19,10 @@ from qmp import Qmp, QmpError
 DIRTY = {"10.0": "vfio_get_dirty_bitmap",
          "11.1": "vfio_container_query_dirty_bitmap"}
 TRACED = re.compile(r"_dirty_bitmap .*dirty_pages=(\d+)")
-PAUSED = re.compile(r"@([\d.]+):runstate_set .*new_state \d+ \(finish-migrate")
-TRACE = re.compile(r"^\d+@[\d.]+:")
+# "PID@SECONDS:EVENT ..." of 10.0, "DATE EVENT ..." of 11.1.
+WHEN = r"^(?:\d+@([\d.]+):|(\S+)Z )"
+PAUSED = re.compile(WHEN + r"runstate_set .*new_state \d+ \(finish-migrate", re.M)
+TRACE = re.compile(WHEN + r"(runstate_set|\w+_dirty_bitmap) ")
 
 
 class SideFailed(Exception):
@@ -122,15 +125,19 @@ class Side:
         self.qmp.run("migrate-set-capabilities", capabilities=[
             {"capability": n, "state": True} for n in names])
 
-    def traced_pages(self):
-        """Dirty pages that QEMU took from devices and IOMMUs."""
-        return sum(int(m.group(1)) for m in TRACED.finditer(self._log()))
+    def traced_reads(self):
+        """Dirty pages that QEMU took from devices and IOMMUs, read by read."""
+        return [int(m.group(1)) for m in TRACED.finditer(self._log())]
 
     def paused_at(self):
         """When QEMU began to stop the machine for the last time, time.time()
         seconds."""
         found = PAUSED.findall(self._log())
-        return float(found[-1]) if found else None
+        if not found:
+            return None
+        seconds, date = found[-1]
+        return float(seconds) if seconds else datetime.fromisoformat(
+            date + "+00:00").timestamp()
 
     def stats(self):
         try:
