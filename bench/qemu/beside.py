@@ -23,6 +23,7 @@ MACHINES = [
     ("iommu", None, "iommu"),
     ("both", None, "device"),
     ("two-log", None, "device"),
+    ("two-log-50", None, "device"),
     ("two-iommu", None, "iommu"),
     ("neither", FORCED, "all-dirty"),
     ("log-and-neither", FORCED, "device"),
