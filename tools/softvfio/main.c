@@ -8,7 +8,8 @@ int usage(FILE *out, int code)
 {
 	fputs("Usage: softvfio run MACHINE [OPTIONS] -- PROGRAM "
 	      "[ARGUMENTS...]\n"
-	      "\n"
+	      "       softvfio verify [--json] SOURCE-STATS "
+	      "DESTINATION-STATS\n\n"
 	      "run: a program with the machine file's software devices as its "
 	      "/dev/vfio and\n"
 	      "/dev/iommu.\n"
@@ -19,7 +20,9 @@ int usage(FILE *out, int code)
 	      "\"log-report=3\", ...\n"
 	      "  SOFTVFIO_KERNEL      whose answers: 6.1, 6.12 or latest\n"
 	      "  SOFTVFIO_STATS       file for the counters, %p is the "
-	      "process\n",
+	      "process\n\n"
+	      "verify: did all that devices wrote arrive?  Of the two sides' "
+	      "counters.\n",
 	      out);
 	return code;
 }
@@ -37,6 +40,6 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "run"))
 		return verb_run(argc, argv);
 	if (argc > 1 && !strcmp(argv[1], "verify"))
-		return usage(stderr, EXIT_BAD);
+		return verb_verify(argc, argv);
 	return usage(stderr, EXIT_BAD);
 }

@@ -13,5 +13,6 @@
 int usage(FILE *out, int code);
 
 int verb_run(int argc, char **argv);
+int verb_verify(int argc, char **argv);
 
 #endif /* SOFTVFIO_TOOL_VERBS_H */
