@@ -50,6 +50,7 @@ static int array(const struct jp *at, size_t max, size_t size, void **ret,
 	return 0;
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a member's name takes none */
 #define COUNTERS(where)                                                        \
 	JP_FIELD(sf_device, where.dma_writes, "dma_writes", jp_read_number),   \
 		JP_FIELD(sf_device, where.dma_bytes, "dma_bytes",              \
@@ -72,6 +73,7 @@ static int array(const struct jp *at, size_t max, size_t size, void **ret,
 			 jp_read_number),                                      \
 		JP_FIELD(sf_device, where.pages_saved, "pages_saved",          \
 			 jp_read_number)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* A table of part of the device has no offset: @into is the device. */
 static int read_stopped(const struct jp *at, const struct jp_field *f,

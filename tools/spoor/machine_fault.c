@@ -5,6 +5,7 @@
  * device.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,7 +107,7 @@ int mf_plant(struct machine_file *mf, const char *text, struct jp_error *error)
 
 	if (!text[len] || strlen(text + len + 1) >= sizeof(what))
 		return jp_error_set(error, "%s: must be DEVICE:FAULT", text);
-	strcpy(what, text + len + 1);
+	snprintf(what, sizeof(what), "%s", text + len + 1);
 	for (size_t i = 0; i < mf->nr_devices; i++) {
 		struct mf_device *d = &mf->devices[i];
 
