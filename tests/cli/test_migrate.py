@@ -119,6 +119,17 @@ def test_local_migration_is_verified(spoor, machine):
                for e in rounds for d in e["dirty"])
 
 
+def test_device_that_refuses_its_state_is_named(spoor, machine):
+    """It took it over, and cannot run with it: by then there is no way back."""
+    run = spoor("migrate", "--json", machine(lambda m: m["devices"][1].update(
+        fail={"run": 1})))
+    assert run.code == 6, run.err
+    r = run.result()
+    assert r["running"] == "destination" and "dsa0" in r["error"]
+    assert {d["name"]: d["failed"] for d in r["devices"]} == {
+        "nic0": False, "dsa0": True, "mdev0": False}
+
+
 @pytest.mark.parametrize("mode", ["async", "sync"])
 def test_cpu_tracker_of_either_kind(spoor, machine, mode):
     run = spoor("migrate", "--json", machine(base=CPU), "--cpu-tracker", mode)

@@ -215,6 +215,38 @@ static void signals_unmask_intx(void **state)
 	close(unmask);
 }
 
+static uint64_t counted(void)
+{
+	static struct sv_figures f;
+
+	sv_device_figures(sv_device_by_index(DEV_ALL), &f);
+	return f.irqs;
+}
+
+static void only_what_the_device_signalled_is_counted(void **state)
+{
+	uint64_t before = counted();
+
+	(void)state;
+	fake_irq(DEV_ALL, 0);
+	assert_int_equal(counted(), before);
+	assert_int_equal(one_fd(AT, INTX, ev), 0);
+	assert_int_equal(none(AT, INTX, 0, 1), 0);
+	assert_int_equal(heard(), 1);
+	assert_int_equal(counted(), before);
+	fake_irq(DEV_ALL, 0);
+	fake_irq(DEV_ALL, 0);
+	assert_int_equal(counted(), before + 1);
+	assert_int_equal(none(AU, INTX, 0, 1), 0);
+	assert_int_equal(counted(), before + 2);
+	assert_int_equal(none(AT, INTX, 0, 0), 0);
+	assert_int_equal(one_fd(AT, MSIX, ev), 0);
+	fake_irq(DEV_ALL, 0);
+	fake_irq(DEV_ALL, 1);
+	assert_int_equal(counted(), before + 3);
+	assert_int_equal(none(AT, MSIX, 0, 0), 0);
+}
+
 static void intx_is_looped_back_whatever_the_mask(void **state)
 {
 	(void)state;
@@ -323,6 +355,7 @@ int main(void)
 		TEST(only_eventfds_are_taken),
 		TEST(intx_masks_itself_and_tells_later),
 		TEST(signals_unmask_intx),
+		TEST(only_what_the_device_signalled_is_counted),
 		TEST(intx_is_looped_back_whatever_the_mask),
 		TEST(vectors_go_to_their_eventfds),
 		TEST(old_kernel_keeps_to_the_vectors_it_began_with),

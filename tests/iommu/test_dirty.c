@@ -162,6 +162,22 @@ static void dirty_is_exact_for_every_size(void **state)
 	munmap(mem, 4097 * PAGE);
 }
 
+static void reads_and_nothing_else_cost_read_time(void **state)
+{
+	struct world *w = world(state);
+	uint64_t len = 4 * PAGE, before;
+	uint8_t *mem = test_memory(len, PAGE);
+
+	test_map(w->fd, w->ioas, mem, len, IOVA);
+	before = counters(w).read_ns;
+	touch(w, IOVA);
+	assert_int_equal(counters(w).read_ns, before);
+	assert_int_equal(read_dirty(w, CLEAR, IOVA, len), 0);
+	assert_true(counters(w).read_ns > before);
+	assert_int_equal(try_unmap(w->fd, w->ioas, IOVA, &len), 0);
+	munmap(mem, 4 * PAGE);
+}
+
 static void marks_that_were_never_reported_are_discarded(void **state)
 {
 	struct world *w = world(state);
@@ -633,6 +649,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		T(cut_areas_keep_their_dirty_bits),
 		T(dirty_is_exact_for_every_size),
+		T(reads_and_nothing_else_cost_read_time),
 		T(marks_that_were_never_reported_are_discarded),
 		T(first_write_to_each_entry_faults),
 		T(write_across_pages_marks_both),

@@ -15,7 +15,7 @@
 #define STOP  VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP
 
 struct counters {
-	unsigned int marks, reported, discarded;
+	unsigned int marks, reported, discarded, read_ns;
 };
 
 /* Of the last container that tracked. */
@@ -37,9 +37,11 @@ static struct counters counters(void)
 	assert_non_null(last);
 	assert_int_equal(sscanf(last,
 				"\"marks\": %u, \"dirty_reads\": %*u, "
-				"\"pages_reported\": %u, \"discarded\": %u",
-				&c.marks, &c.reported, &c.discarded),
-			 3);
+				"\"pages_reported\": %u, \"discarded\": %u, "
+				"\"write_faults\": %*u, \"read_ns\": %u",
+				&c.marks, &c.reported, &c.discarded,
+				&c.read_ns),
+			 4);
 	return c;
 }
 
@@ -69,7 +71,9 @@ static void marks_are_reported_or_discarded(void **state)
 	assert_int_equal(track(c, START), 0);
 	write_page(0);
 	write_page(1);
+	assert_int_equal(counters().read_ns, 0);
 	assert_int_equal(dirty(c), BIT(0) | BIT(1));
+	assert_true(counters().read_ns > 0);
 	expect(2, 2, 0);
 	write_page(0);
 	assert_int_equal(track(c, STOP), 0);
