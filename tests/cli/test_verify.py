@@ -245,8 +245,8 @@ def side(**changed):
          "stopped": {"times": 0, **counters()}, "loaded": 0, "ran": False,
          "ran_on": False,
          "truth": {"checks": 0, "checked": 0, "pages_lost": 0,
-                   "overwritten": 0, "check_ns": 0, "lost": []},
-         "states": ["RUNNING"]}
+                   "overwritten": 0, "check_at": 0, "check_ns": 0, "lost": []},
+         "states": ["RUNNING"], "entered_ns": [1]}
     d.update(changed)
     return {"devices": [d], "spaces": []}
 
@@ -259,7 +259,7 @@ SOURCE = side(
 DESTINATION = side(
     state_bytes={"saved": 0, "loaded": 5000}, loaded=1, ran=True,
     truth={"checks": 1, "checked": 40, "pages_lost": 0, "overwritten": 0,
-           "check_ns": 1, "lost": []},
+           "check_at": 1, "check_ns": 1, "lost": []},
     states=["RUNNING", "STOP", "RESUMING", "STOP", "RUNNING"])
 
 

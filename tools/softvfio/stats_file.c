@@ -131,6 +131,7 @@ static int read_truth(const struct jp *at, const struct jp_field *f, void *into)
 		NUMBER(sf_truth, checked),
 		NUMBER(sf_truth, pages_lost),
 		NUMBER(sf_truth, overwritten),
+		NUMBER(sf_truth, check_at),
 		NUMBER(sf_truth, check_ns),
 		JP_FIELD(sf_truth, lost, "lost", read_lost),
 	};
@@ -159,6 +160,22 @@ static int read_states(const struct jp *at, const struct jp_field *f,
 		     read_state);
 }
 
+static int read_time(const struct jp *at, size_t i, void *ctx)
+{
+	const struct jp_field f = { .max = UINT64_MAX };
+
+	return jp_read_number(at, &f, (uint64_t *)ctx + i);
+}
+
+static int read_entered(const struct jp *at, const struct jp_field *f,
+			void *into)
+{
+	struct sf_device *d = (void *)((char *)into - f->offset);
+
+	return array(at, MAX_STATES, sizeof(*d->entered), (void **)&d->entered,
+		     &d->nr_entered, read_time);
+}
+
 static int read_device(const struct jp *at, size_t i, void *ctx)
 {
 	static const struct jp_field fields[] = {
@@ -173,6 +190,7 @@ static int read_device(const struct jp *at, size_t i, void *ctx)
 		JP_FIELD(sf_device, ran_on, "ran_on", jp_read_bool),
 		JP_FIELD(sf_device, truth, "truth", read_truth),
 		JP_FIELD(sf_device, states, "states", read_states),
+		JP_FIELD(sf_device, entered, "entered_ns", read_entered),
 	};
 
 	return whole(at, fields, NR(fields), (struct sf_device *)ctx + i);
@@ -247,6 +265,7 @@ struct stats_file *stats_file_free(struct stats_file *f)
 	for (size_t i = 0; f->devices && i < f->nr_devices; i++) {
 		free(f->devices[i].truth.lost);
 		free(f->devices[i].states);
+		free(f->devices[i].entered);
 	}
 	free(f->devices);
 	free(f->spaces);

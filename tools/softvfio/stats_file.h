@@ -16,7 +16,8 @@ struct sf_counters {
 };
 
 struct sf_truth {
-	uint64_t checks, checked, pages_lost, overwritten, check_ns;
+	uint64_t checks, checked, pages_lost, overwritten;
+	uint64_t check_at, check_ns;
 	uint64_t *lost; /* IOVAs of pages */
 	size_t nr_lost;
 };
@@ -31,7 +32,8 @@ struct sf_device {
 	bool ran, ran_on;
 	struct sf_truth truth;
 	uint8_t *states; /* indices of sf_states */
-	size_t nr_states;
+	uint64_t *entered; /* CLOCK_MONOTONIC ns, of each */
+	size_t nr_states, nr_entered;
 };
 
 struct sf_space {
