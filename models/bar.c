@@ -46,17 +46,24 @@ void model_set_reg64(struct model *m, unsigned int offset, uint64_t value)
 	memcpy(m->regs + offset, &value, sizeof(value));
 }
 
-void model_bar(const struct model *m, unsigned int bar, struct model_bar *ret)
+void model_ops_bar(const struct model_ops *ops, unsigned int bar,
+		   struct model_bar *ret)
 {
 	*ret = (struct model_bar){ .fd = -1 };
 	if (bar == 0)
-		ret->size = m->ops->regs_bar_len ? m->ops->regs_bar_len
-						 : MODEL_REGS_LEN;
-	else if (bar == MODEL_MEM_BAR && m->ops->mem_bar_len &&
-		 !m->ops->mem_private)
-		*ret = (struct model_bar){ .size = m->ops->mem_bar_len,
+		ret->size =
+			ops->regs_bar_len ? ops->regs_bar_len : MODEL_REGS_LEN;
+	else if (bar == MODEL_MEM_BAR && ops->mem_bar_len && !ops->mem_private)
+		*ret = (struct model_bar){ .size = ops->mem_bar_len,
 					   .memory = true,
-					   .fd = m->mem_fd };
+					   .fd = -1 };
+}
+
+void model_bar(const struct model *m, unsigned int bar, struct model_bar *ret)
+{
+	model_ops_bar(m->ops, bar, ret);
+	if (ret->memory)
+		ret->fd = m->mem_fd;
 }
 
 /* Cut an access to the BAR; -EINVAL: it begins past the end. */

@@ -209,24 +209,20 @@ const struct model_config *model_config(const struct model *m)
 	return &m->config;
 }
 
-unsigned int model_nr_vectors(const struct model *m)
+bool model_shape(const char *kind, struct model_shape *ret)
 {
-	return m->ops->nr_vectors;
-}
+	const struct model_ops *ops = find_kind(kind);
 
-bool model_has_msi(const struct model *m)
-{
-	return m->ops->msi;
-}
-
-uint16_t model_pci_device_id(const struct model *m)
-{
-	return m->ops->device_id;
-}
-
-uint16_t model_pci_vendor_id(const struct model *m)
-{
-	return m->ops->vendor_id ? m->ops->vendor_id : MODEL_VENDOR;
+	*ret = (struct model_shape){ 0 };
+	if (!ops)
+		return false;
+	ret->vendor_id = ops->vendor_id ? ops->vendor_id : MODEL_VENDOR;
+	ret->device_id = ops->device_id;
+	ret->nr_vectors = ops->nr_vectors;
+	ret->msi = ops->msi;
+	for (unsigned int i = 0; i < MODEL_NR_BARS; i++)
+		model_ops_bar(ops, i, &ret->bars[i]);
+	return true;
 }
 
 static uint64_t count_of(const _Atomic(uint64_t) *counter)

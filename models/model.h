@@ -128,10 +128,17 @@ struct model *model_destroy(struct model *m);
 
 const struct model_config *model_config(const struct model *m);
 void model_bar(const struct model *m, unsigned int bar, struct model_bar *ret);
-unsigned int model_nr_vectors(const struct model *m);
-bool model_has_msi(const struct model *m); /* instead of MSI-X */
-uint16_t model_pci_device_id(const struct model *m);
-uint16_t model_pci_vendor_id(const struct model *m);
+
+/* What all devices of a kind have, before one is made. */
+struct model_shape {
+	uint16_t vendor_id, device_id;
+	unsigned int nr_vectors;
+	bool msi; /* instead of MSI-X */
+	struct model_bar bars[MODEL_NR_BARS]; /* without a descriptor */
+};
+
+/* false: there is no such kind; *ret is all zeros then. */
+bool model_shape(const char *kind, struct model_shape *ret);
 
 /* Registers and doorbells.  Short accesses past the end are cut. */
 ssize_t model_bar_read(struct model *m, unsigned int bar, uint64_t offset,

@@ -250,6 +250,8 @@ uint32_t model_reg32(const struct model *m, unsigned int offset);
 uint64_t model_reg64(const struct model *m, unsigned int offset);
 void model_set_reg32(struct model *m, unsigned int offset, uint32_t value);
 void model_set_reg64(struct model *m, unsigned int offset, uint64_t value);
+void model_ops_bar(const struct model_ops *ops, unsigned int bar,
+		   struct model_bar *ret); /* without its descriptor */
 void model_freeze_bars(struct model *m, enum model_level level);
 /* Count what was stored through mappings while STOPPED. */
 void model_check_bars(struct model *m);

@@ -57,6 +57,17 @@ int sv_device_open_group(struct sv_device *dev, struct sv_file *iommufd,
 int sv_device_mapped_bar(struct sv_file *f, size_t len, off_t off,
 			 struct sv_bar_mapping *ret);
 
+#define SV_CONFIG_LEN 256u
+
+/* A PCI device that nobody has open, as sysfs shows it. */
+struct sv_pci_at_rest {
+	uint8_t config[SV_CONFIG_LEN]; /* its BARs without addresses */
+	uint64_t bar_len[MODEL_NR_BARS];
+};
+
+void sv_pci_at_rest(const struct sv_config_device *dev,
+		    struct sv_pci_at_rest *ret);
+
 /* Tests, by way of the shim: the device fails where it stands. */
 void sv_device_force_error(struct sv_device *dev);
 

@@ -24,7 +24,6 @@
 #include "softvfio/device.h"
 
 #define SV_REGION_SHIFT	  40
-#define SV_CONFIG_LEN	  256u
 #define SV_NR_STATES	  8u
 #define SV_MAX_VECTORS	  128u /* MSI-X: half a page of table */
 #define SV_MSIX_ENTRY_LEN 16u
@@ -48,6 +47,8 @@ struct sv_pci_config {
 	pthread_mutex_t lock;
 	uint8_t bytes[SV_CONFIG_LEN];
 	uint8_t writable[SV_CONFIG_LEN];
+	unsigned int nr_vectors;
+	bool msi; /* the vectors are MSI, not MSI-X */
 	uint64_t bar_len[MODEL_NR_BARS];
 	int msix_bar; /* the host's own BAR for the MSI-X table; -1: none */
 	atomic_bool memory; /* COMMAND's memory enable, and not in D3hot */
@@ -231,6 +232,8 @@ int sv_bar_store(struct sv_device_state *st, unsigned int bar, const void *buf,
 long sv_region_info(struct sv_device_state *st, void *arg);
 
 /* irq.c */
+/* As many as the device shows: MSI has powers of two. */
+unsigned int sv_nr_vectors(const struct model_shape *shape);
 int sv_irq_open(struct sv_device_state *st);
 void sv_irq_close(struct sv_device_state *st);
 void sv_irq_raise(struct sv_device_state *st, unsigned int vector);

@@ -7,40 +7,29 @@
 
 struct ids {
 	const char *model;
-	uint16_t vendor, device, subsystem_vendor, subsystem;
+	uint16_t subsystem_vendor, subsystem;
 	uint32_t pci_class;
 	uint8_t revision;
 };
 
 static const struct ids all[] = {
-	{ "nic", 0x1d55, 0x5001, 0x1d55, 0x5001, 0x020000, 0 },
-	{ "dsa", 0x1d55, 0x5002, 0x1d55, 0x5002, 0x120000, 0 },
-	{ "mdev", 0x1d55, 0x5003, 0x1d55, 0x5003, 0x120000, 0 },
-	{ "plain", 0x1d55, 0x5004, 0x1d55, 0x5004, 0x120000, 0 },
+	{ "nic", 0x1d55, 0x5001, 0x020000, 0 },
+	{ "dsa", 0x1d55, 0x5002, 0x120000, 0 },
+	{ "mdev", 0x1d55, 0x5003, 0x120000, 0 },
+	{ "plain", 0x1d55, 0x5004, 0x120000, 0 },
 	/* QEMU's, for a device that is QEMU's. */
-	{ "edu", 0x1234, 0x11e8, 0x1af4, 0x1100, 0x00ff00, 0x10 },
+	{ "edu", 0x1af4, 0x1100, 0x00ff00, 0x10 },
 };
 
 static const struct ids *find(const char *model)
 {
-	static const struct ids none = { .vendor = 0x1d55,
-					 .subsystem_vendor = 0x1d55,
+	static const struct ids none = { .subsystem_vendor = 0x1d55,
 					 .pci_class = 0x120000 };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (!strcmp(all[i].model, model))
 			return &all[i];
 	return &none;
-}
-
-uint16_t sv_pci_vendor_id(const char *model)
-{
-	return find(model)->vendor;
-}
-
-uint16_t sv_pci_device_id(const char *model)
-{
-	return find(model)->device;
 }
 
 uint16_t sv_pci_subsystem_vendor_id(const char *model)

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * PCI identity by kind of model, for sysfs, which exists before any model
- * does.  What the device's own configuration space says is the same.
+ * PCI identity by kind of model, of what the model does not know itself.
  */
 #ifndef SOFTVFIO_IDS_H
 #define SOFTVFIO_IDS_H
 
 #include <stdint.h>
 
-uint16_t sv_pci_vendor_id(const char *model);
-/* 0: no such model (opening the device then says so). */
-uint16_t sv_pci_device_id(const char *model);
 uint16_t sv_pci_subsystem_vendor_id(const char *model);
 uint16_t sv_pci_subsystem_id(const char *model);
 uint8_t sv_pci_revision(const char *model);

@@ -65,23 +65,34 @@ static void disable(struct sv_irqs *irqs)
 	irqs->pending = false;
 }
 
+unsigned int sv_nr_vectors(const struct model_shape *shape)
+{
+	unsigned int nr = shape->nr_vectors;
+
+	if (nr > SV_MAX_VECTORS)
+		nr = SV_MAX_VECTORS;
+	/* MSI has powers of two, up to 32. */
+	if (shape->msi && nr)
+		nr = nr > 16 ? 32
+			     : 1u << (32 - __builtin_clz(nr) -
+				      !(nr & (nr - 1)));
+	return nr;
+}
+
 int sv_irq_open(struct sv_device_state *st)
 {
-	unsigned int nr = model_nr_vectors(sv_model(st->dev)), i;
+	const char *kind = st->dev->config->model.model;
 	struct sv_irqs *irqs = &st->irqs;
+	struct model_shape shape;
+	unsigned int nr, i;
 	int *vectors;
 	SPOOR_LOCKED(&irqs->lock);
 
 	if (irqs->vectors)
 		return 0;
-	irqs->message = model_has_msi(sv_model(st->dev)) ? MSI : MSIX;
-	if (nr > SV_MAX_VECTORS)
-		nr = SV_MAX_VECTORS;
-	/* MSI has powers of two, up to 32. */
-	if (irqs->message == MSI && nr)
-		nr = nr > 16 ? 32
-			     : 1u << (32 - __builtin_clz(nr) -
-				      !(nr & (nr - 1)));
+	model_shape(kind, &shape);
+	irqs->message = shape.msi ? MSI : MSIX;
+	nr = sv_nr_vectors(&shape);
 	vectors = malloc((nr ? nr : 1) * sizeof(*vectors));
 	if (!vectors)
 		return -ENOMEM;

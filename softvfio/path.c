@@ -38,6 +38,7 @@ static const struct {
 	{ "/sys/devices/virtual/misc", false },
 	{ "/sys/kernel", false },
 	{ "/sys/kernel/iommu_groups", true },
+	{ "/sys/module", true },
 };
 
 static const char *skip_prefix(const char *s, const char *prefix)

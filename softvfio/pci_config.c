@@ -28,11 +28,6 @@
 #define MSIX_PBA     0x800u
 static_assert(SV_MAX_VECTORS * PCI_MSIX_ENTRY_SIZE <= MSIX_PBA, "table fits");
 
-static bool has_msi(const struct sv_device_state *st)
-{
-	return model_has_msi(sv_model(st->dev));
-}
-
 static void put16(uint8_t *bytes, unsigned int at, uint32_t v)
 {
 	bytes[at] = (uint8_t)v;
@@ -95,34 +90,27 @@ static void init_bar(struct sv_pci_config *c, unsigned int i, bool prefetch)
 	      (uint32_t) ~(len - 1) & (uint32_t)PCI_BASE_ADDRESS_MEM_MASK);
 }
 
-static void init_bars(struct sv_device_state *st)
+static void init_bars(struct sv_pci_config *c, const struct model_shape *shape)
 {
-	struct sv_pci_config *c = &st->config;
-	struct model_bar bar[MODEL_NR_BARS];
 	unsigned int i;
 
-	for (i = 0; i < MODEL_NR_BARS; i++) {
-		model_bar(sv_model(st->dev), i, &bar[i]);
-		c->bar_len[i] = bar_len(bar[i].size);
-	}
-	c->msix_bar =
-		st->irqs.nr_vectors && !has_msi(st) ? pick_msix_bar(c) : -1;
-	if (c->msix_bar >= 0) {
-		c->bar_len[c->msix_bar] = MSIX_BAR_LEN;
-		bar[c->msix_bar].memory = false;
-	}
 	for (i = 0; i < MODEL_NR_BARS; i++)
-		init_bar(c, i, bar[i].memory);
+		c->bar_len[i] = bar_len(shape->bars[i].size);
+	c->msix_bar = c->nr_vectors && !c->msi ? pick_msix_bar(c) : -1;
+	if (c->msix_bar >= 0)
+		c->bar_len[c->msix_bar] = MSIX_BAR_LEN;
+	for (i = 0; i < MODEL_NR_BARS; i++)
+		init_bar(c, i, shape->bars[i].memory && (int)i != c->msix_bar);
 }
 
 /*
  * 64 bits of address, no masks.  A guest may write address and data; whether
  * messages are sent, and how many, is SET_IRQS' business.
  */
-static void init_msi(struct sv_device_state *st)
+static void init_msi(struct sv_pci_config *c)
 {
-	uint8_t *b = st->config.bytes, *w = st->config.writable;
-	uint32_t log2 = (uint32_t)__builtin_ctz(st->irqs.nr_vectors);
+	uint8_t *b = c->bytes, *w = c->writable;
+	uint32_t log2 = (uint32_t)__builtin_ctz(c->nr_vectors);
 
 	b[PCI_CAPABILITY_LIST] = MSI_CAP;
 	b[MSI_CAP] = PCI_CAP_ID_MSI;
@@ -134,16 +122,15 @@ static void init_msi(struct sv_device_state *st)
 	put16(w, MSI_CAP + PCI_MSI_DATA_64, 0xffff);
 }
 
-static void init_caps(struct sv_device_state *st)
+static void init_caps(struct sv_pci_config *c)
 {
-	struct sv_pci_config *c = &st->config;
 	uint8_t *b = c->bytes;
 
-	if (has_msi(st) && !st->irqs.nr_vectors)
+	if (c->msi && !c->nr_vectors)
 		return;
 	put16(b, PCI_STATUS, PCI_STATUS_CAP_LIST);
-	if (has_msi(st)) {
-		init_msi(st);
+	if (c->msi) {
+		init_msi(c);
 		return;
 	}
 	b[PCI_CAPABILITY_LIST] = PM_CAP;
@@ -155,35 +142,20 @@ static void init_caps(struct sv_device_state *st)
 		return;
 	b[PM_CAP + PCI_CAP_LIST_NEXT] = MSIX_CAP;
 	b[MSIX_CAP] = PCI_CAP_ID_MSIX;
-	put16(b, MSIX_CAP + PCI_MSIX_FLAGS, st->irqs.nr_vectors - 1);
+	put16(b, MSIX_CAP + PCI_MSIX_FLAGS, c->nr_vectors - 1);
 	put32(b, MSIX_CAP + PCI_MSIX_TABLE, (uint32_t)c->msix_bar);
 	put32(b, MSIX_CAP + PCI_MSIX_PBA, MSIX_PBA | (uint32_t)c->msix_bar);
 }
 
-/* config.lock held: what the bytes mean for accesses and DMA. */
-static void apply(struct sv_device_state *st)
+static void init_header(struct sv_pci_config *c, const char *model,
+			const struct model_shape *shape)
 {
-	struct sv_pci_config *c = &st->config;
-	uint32_t command = get16(c->bytes, PCI_COMMAND);
-	bool awake = has_msi(st) || (get16(c->bytes, PM_CAP + PCI_PM_CTRL) &
-				     PCI_PM_CTRL_STATE_MASK) != 3;
-
-	atomic_store(&c->memory, awake && (command & PCI_COMMAND_MEMORY));
-	sv_set_bus_master(st, awake && (command & PCI_COMMAND_MASTER));
-	sv_irq_block_intx(st, command & PCI_COMMAND_INTX_DISABLE);
-}
-
-void sv_config_init(struct sv_device_state *st)
-{
-	const char *model = st->dev->config->model.model;
-	struct sv_pci_config *c = &st->config;
 	uint8_t *b = c->bytes;
-	SPOOR_LOCKED(&c->lock);
 
 	memset(b, 0, sizeof(c->bytes));
 	memset(c->writable, 0, sizeof(c->writable));
-	put16(b, PCI_VENDOR_ID, model_pci_vendor_id(sv_model(st->dev)));
-	put16(b, PCI_DEVICE_ID, model_pci_device_id(sv_model(st->dev)));
+	put16(b, PCI_VENDOR_ID, shape->vendor_id);
+	put16(b, PCI_DEVICE_ID, shape->device_id);
 	put16(b, PCI_SUBSYSTEM_VENDOR_ID, sv_pci_subsystem_vendor_id(model));
 	put16(b, PCI_SUBSYSTEM_ID, sv_pci_subsystem_id(model));
 	/* Enabling the device, as the driver does at open, turns memory on. */
@@ -192,13 +164,54 @@ void sv_config_init(struct sv_device_state *st)
 	      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
 		      PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE);
 	b[PCI_REVISION_ID] = sv_pci_revision(model);
+	b[PCI_CLASS_PROG] = (uint8_t)sv_pci_class(model);
 	put16(b, PCI_CLASS_DEVICE, sv_pci_class(model) >> 8);
 	c->writable[PCI_CACHE_LINE_SIZE] = 0xff;
 	c->writable[PCI_LATENCY_TIMER] = 0xff;
 	c->writable[PCI_INTERRUPT_LINE] = 0xff;
 	b[PCI_INTERRUPT_PIN] = 1;
-	init_bars(st);
-	init_caps(st);
+}
+
+static void init(struct sv_pci_config *c, const struct sv_config_device *dev)
+{
+	struct model_shape shape;
+
+	model_shape(dev->model.model, &shape);
+	c->msi = shape.msi;
+	c->nr_vectors = sv_nr_vectors(&shape);
+	init_header(c, dev->model.model, &shape);
+	init_bars(c, &shape);
+	init_caps(c);
+}
+
+void sv_pci_at_rest(const struct sv_config_device *dev,
+		    struct sv_pci_at_rest *ret)
+{
+	struct sv_pci_config c;
+
+	init(&c, dev);
+	memcpy(ret->config, c.bytes, sizeof(ret->config));
+	memcpy(ret->bar_len, c.bar_len, sizeof(ret->bar_len));
+}
+
+/* config.lock held: what the bytes mean for accesses and DMA. */
+static void apply(struct sv_device_state *st)
+{
+	struct sv_pci_config *c = &st->config;
+	uint32_t command = get16(c->bytes, PCI_COMMAND);
+	bool awake = st->config.msi || (get16(c->bytes, PM_CAP + PCI_PM_CTRL) &
+					PCI_PM_CTRL_STATE_MASK) != 3;
+
+	atomic_store(&c->memory, awake && (command & PCI_COMMAND_MEMORY));
+	sv_set_bus_master(st, awake && (command & PCI_COMMAND_MASTER));
+	sv_irq_block_intx(st, command & PCI_COMMAND_INTX_DISABLE);
+}
+
+void sv_config_init(struct sv_device_state *st)
+{
+	SPOOR_LOCKED(&st->config.lock);
+
+	init(&st->config, st->dev->config);
 	apply(st);
 }
 
@@ -214,7 +227,7 @@ static void read_config(struct sv_device_state *st, uint8_t *buf, size_t len,
 
 	memcpy(bytes, st->config.bytes, sizeof(bytes));
 	if (sv_irq_messages_on(st)) {
-		if (has_msi(st))
+		if (st->config.msi)
 			bytes[MSI_CAP + PCI_MSI_FLAGS] |= PCI_MSI_FLAGS_ENABLE;
 		else
 			bytes[MSIX_CAP + PCI_MSIX_FLAGS + 1] |=
@@ -227,7 +240,7 @@ static void read_config(struct sv_device_state *st, uint8_t *buf, size_t len,
 static void limit_msi(struct sv_device_state *st)
 {
 	uint8_t *flags = &st->config.bytes[MSI_CAP + PCI_MSI_FLAGS];
-	uint32_t log2 = (uint32_t)__builtin_ctz(st->irqs.nr_vectors);
+	uint32_t log2 = (uint32_t)__builtin_ctz(st->config.nr_vectors);
 
 	if (((uint32_t)*flags & PCI_MSI_FLAGS_QSIZE) >> 4 > log2)
 		*flags = (uint8_t)((*flags & ~PCI_MSI_FLAGS_QSIZE) | log2 << 4);
@@ -245,7 +258,7 @@ static void write_config(struct sv_device_state *st, const uint8_t *buf,
 		c->bytes[pos + i] = (uint8_t)((c->bytes[pos + i] & ~mask) |
 					      (buf[i] & mask));
 	}
-	if (has_msi(st) && st->irqs.nr_vectors)
+	if (st->config.msi && st->config.nr_vectors)
 		limit_msi(st);
 	apply(st);
 }

@@ -51,13 +51,15 @@ def pages_that_differ(a, b):
 
 
 def verify(build, source_stats, destination_stats):
-    """softvfio verify's exit status and its result."""
+    """softvfio verify's exit status, its result, and pages lost by device."""
     done = subprocess.run(
         [build.softvfio, "verify", "--json", source_stats, destination_stats],
         text=True, capture_output=True, check=False)
-    lines = done.stdout.splitlines()
-    result = json.loads(lines[-1]) if lines else {"error": done.stderr}
-    return done.returncode, result
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    by = {x["name"]: x["pages_lost"] for x in lines
+          if x["event"] == "device" and x["pages_lost"]}
+    return (done.returncode, lines[-1] if lines else {"error": done.stderr},
+            by)
 
 
 def prepare(source, destination, wish):
@@ -151,10 +153,10 @@ def arrived(source, destination, wish, out):
     except (OSError, SideFailed, QmpError) as e:
         ran = False
         evidence.append(f"the destination: {e}: {destination.said()}")
-    code, result = verify(source.world.build, source.stats_path,
-                          destination.stats_path)
-    lost = result.get("pages_lost")
-    out.update(lost=lost, lost_by=lost_by(result), verify=code)
+    code, result, by = verify(source.world.build, source.stats_path,
+                              destination.stats_path)
+    out.update(lost=result.get("pages_lost"), lost_by=by, verify=code,
+               named=result.get("lost", [])[:8])
     if code not in (0, 4):
         evidence.append(f"softvfio verify: {result.get('error')}")
     differ = out.get("pages_differ", 0)
@@ -190,14 +192,6 @@ def follow(source, destination, wish, out, evidence):
         evidence.append(f"at the destination, {', '.join(still)} does not "
                         f"go on")
     return not still
-
-
-def lost_by(result):
-    out = {}
-    for page in result.get("lost", []):
-        writer = page.get("writer", "unknown")
-        out[writer] = out.get(writer, 0) + 1
-    return out
 
 
 def count(source, destination, out):

@@ -267,6 +267,32 @@ static void header_tells_device_bars_and_capabilities(void **state)
 	close(dev);
 }
 
+/* What sysfs shows of a device is what its users find. */
+static void at_rest_is_as_it_opens(void **state)
+{
+	struct sv_pci_at_rest rest;
+	uint8_t bytes[SV_CONFIG_LEN];
+	int dev = open_device(DEV_PLAIN);
+	struct vfio_region_info info;
+	unsigned int i;
+
+	(void)state;
+	sv_pci_at_rest(&machine.devices[DEV_PLAIN], &rest);
+	/* Bus mastering is the harness's. */
+	set_config(dev, 4, 2);
+	assert_int_equal(dev_pread(dev, bytes, sizeof(bytes), CONFIG),
+			 sizeof(bytes));
+	assert_memory_equal(bytes, rest.config, sizeof(bytes));
+	for (i = 0; i < MODEL_NR_BARS; i++) {
+		info = (struct vfio_region_info){ .argsz = sizeof(info),
+						  .index = i };
+		assert_int_equal(
+			dev_ioctl(dev, VFIO_DEVICE_GET_REGION_INFO, &info), 0);
+		assert_int_equal(info.size, rest.bar_len[i]);
+	}
+	close(dev);
+}
+
 static void msix_table_reads_as_ones_and_is_not_written(void **state)
 {
 	int dev = open_device(DEV_ALL);
@@ -333,6 +359,7 @@ int main(void)
 		cmocka_unit_test(disabled_memory_is_an_io_error),
 		cmocka_unit_test(config_space_is_never_short),
 		cmocka_unit_test(header_tells_device_bars_and_capabilities),
+		cmocka_unit_test(at_rest_is_as_it_opens),
 		cmocka_unit_test(msix_table_reads_as_ones_and_is_not_written),
 		cmocka_unit_test(read_and_write_move_the_position),
 		cmocka_unit_test(

@@ -467,12 +467,14 @@ static void idle_device_takes_no_time(void **state)
 static void plain_fills_and_stops_without_a_state(void **state)
 {
 	struct model_config c = fake_config("plain");
+	struct model_shape shape;
 	uint8_t got[8];
 
 	(void)state;
 	make(&c);
 	assert_int_equal(get32(m, 0), PLAIN_MAGIC);
-	assert_int_equal(model_nr_vectors(m), 0);
+	assert_true(model_shape("plain", &shape));
+	assert_int_equal(shape.nr_vectors, 0);
 	set64(m, PLAIN_REG_DST, PAGE - 16);
 	set64(m, PLAIN_REG_LEN, 299 * PAGE + 24);
 	set64(m, PLAIN_REG_DOORBELL, UINT64_C(0x1122334455667788));

@@ -271,6 +271,22 @@ int sv_device_open_cdev(struct sv_device *dev, struct sv_file **ret)
 	return make(DOUBLE_CDEV + dev->config->index, dev, &file_ops, ret);
 }
 
+/* BARs of 4 KiB, 4 GiB and 64 KiB. */
+void sv_pci_at_rest(const struct sv_config_device *dev,
+		    struct sv_pci_at_rest *ret)
+{
+	static const uint8_t config[SV_CONFIG_LEN] = {
+		0x55,	    0x1d,	0x01,	       0x50,
+		[0x08] = 7, [0x0b] = 2, [0x18] = 0x0c, [0x2c] = 0x55,
+		0x1d,	    0x02,	0x50,
+	};
+
+	(void)dev;
+	*ret = (struct sv_pci_at_rest){ .bar_len = { 4096, 0, 4ull << 30, 0,
+						     65536 } };
+	memcpy(ret->config, config, sizeof(config));
+}
+
 void sv_device_force_error(struct sv_device *dev)
 {
 	(void)dev;

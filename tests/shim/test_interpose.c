@@ -776,7 +776,7 @@ int main(void)
 #undef TEST
 
 	setenv("SOFTVFIO_CONFIG",
-	       "device name=nic%200 model=nic group=7\n"
+	       "device name=nic%200 model=nic group=7 log=1\n"
 	       "device name=mdev0 model=mdev emulated=1 "
 	       "address=83b8f4f2-509f-382f-3c1e-e6bfe0fa1001\n"
 	       "device name=raw model=plain index=9 noiommu=1",

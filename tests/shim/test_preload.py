@@ -92,6 +92,16 @@ def test_children_that_are_executed_have_softvfio_too(run):
     assert done.stdout == "2000\n2\n"
 
 
+@pytest.mark.parametrize("kernel,more", [("6.1", []), ("6.12", ["iommufd"]),
+                                         ("latest", ["iommufd"])])
+def test_modules_that_are_listed_are_vfio_s(run, kernel, more):
+    done = run("ls", "/sys/module", SOFTVFIO_KERNEL=kernel)
+    assert done.stdout.split() == more + ["vfio", "vfio_iommu_type1",
+                                          "vfio_pci", "vfio_pci_core"]
+    done = run("cat", "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode")
+    assert done.stdout == "N\n"
+
+
 def test_common_tools_see_nodes_and_sysfs(run):
     pci = "/sys/bus/pci/devices/0000:01:00.0"
     assert run("cat", pci + "/vendor").stdout == "0x1d55\n"
@@ -261,10 +271,12 @@ def exempt():
     return {l[0] for l in lines}
 
 
-# QEMU reads sysfs through glib.
+# QEMU reads sysfs through glib, lspci through libpci.
+LIBS = "/usr/lib/x86_64-linux-gnu/"
 PROGRAMS = [p for p in os.environ.get("PROGRAMS", "").split(":") if p] + [
-    "/usr/bin/qemu-system-x86_64",
-    "/usr/lib/x86_64-linux-gnu/libglib-2.0.so.0"]
+    "/usr/bin/qemu-system-x86_64", LIBS + "libglib-2.0.so.0",
+    LIBS + "librte_eal.so.23", LIBS + "librte_bus_pci.so.23",
+    LIBS + "libpci.so.3"]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

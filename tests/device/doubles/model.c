@@ -144,36 +144,24 @@ const struct model_config *model_config(const struct model *m)
 	return &m->config;
 }
 
+bool model_shape(const char *kind, struct model_shape *ret)
+{
+	(void)kind;
+	*ret = (struct model_shape){ .vendor_id = 0x1d55,
+				     .device_id = 0x1000,
+				     .nr_vectors = 4 };
+	ret->bars[0].size = 0x2000;
+	ret->bars[2] = (struct model_bar){ 2 * PAGE, true, -1 };
+	return true;
+}
+
 void model_bar(const struct model *m, unsigned int bar, struct model_bar *ret)
 {
-	*ret = (struct model_bar){ .fd = -1 };
-	if (bar == 0)
-		ret->size = 0x2000;
-	if (bar == 2)
-		*ret = (struct model_bar){ 2 * PAGE, true, m->memfd };
-}
+	struct model_shape shape;
 
-unsigned int model_nr_vectors(const struct model *m)
-{
-	(void)m;
-	return 4;
-}
-
-bool model_has_msi(const struct model *m)
-{
-	(void)m;
-	return false;
-}
-
-uint16_t model_pci_vendor_id(const struct model *m)
-{
-	(void)m;
-	return 0x1d55;
-}
-
-uint16_t model_pci_device_id(const struct model *m)
-{
-	return (uint16_t)(0x1000 + m->config.index);
+	model_shape("", &shape);
+	*ret = shape.bars[bar];
+	ret->fd = bar == 2 ? m->memfd : -1;
 }
 
 static void touch(struct model *m)
