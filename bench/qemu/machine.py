@@ -122,7 +122,7 @@ class Machine:
                 out.write(source.randbytes(MIB))
 
     def qemu_arguments(self, attach, properties=None):
-        """-object and -device of its devices; attach is fd, host or sysfsdev."""
+        """-object and -device of its devices; attach: fd, host, sysfsdev."""
         properties = properties or {}
         out = []
         # One for all, as QEMU is run: its guest has one address space.
@@ -132,7 +132,8 @@ class Machine:
         for i, device in enumerate(self.devices):
             text = f"vfio-pci,id={device['name']},addr={FIRST_SLOT + i:#x}"
             address = f"0000:{i + 1:02x}:00.0"
-            text += {"fd": f",fd={FIRST_DEVICE + i}", "host": f",host={address}",
+            text += {"fd": f",fd={FIRST_DEVICE + i}",
+                     "host": f",host={address}",
                      "sysfsdev": f",sysfsdev=/sys/bus/pci/devices/{address}",
                      }[attach]
             if self._iommufd(device):

@@ -90,7 +90,7 @@ def say(out):
         text += "\n      lost: " + ", ".join(
             f"{n} of {w}" for w, n in out["lost_by"].items())
     if out.get("total_ms") is not None:
-        text += (f"\n      QEMU: {out['status']}, total {out['total_ms']} ms, downtime "
-                 f"{out.get('qemu_downtime_ms')} ms, {out.get('rounds')} "
-                 "rounds")
+        text += (f"\n      QEMU: {out['status']} in {out['total_ms']} ms, "
+                 f"{out.get('rounds')} rounds, downtime "
+                 f"{out.get('qemu_downtime_ms')} ms")
     return text

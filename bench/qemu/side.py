@@ -21,8 +21,14 @@ DIRTY = {"10.0": "vfio_get_dirty_bitmap",
 TRACED = re.compile(r"_dirty_bitmap .*dirty_pages=(\d+)")
 # "PID@SECONDS:EVENT ..." of 10.0, "DATE EVENT ..." of 11.1.
 WHEN = r"^(?:\d+@([\d.]+):|(\S+)Z )"
-PAUSED = re.compile(WHEN + r"runstate_set .*new_state \d+ \(finish-migrate", re.M)
+PAUSED = re.compile(WHEN + r"runstate_set .*new_state \d+ \(finish-migrate",
+                    re.M)
 TRACE = re.compile(WHEN + r"(runstate_set|\w+_dirty_bitmap) ")
+
+
+def stands(a, b):
+    """Between two looks, did a piece of work, or its interrupts, stand?"""
+    return b["done"] <= a["done"] or (a["irq"] and b["irqs"] <= a["irqs"])
 
 
 class SideFailed(Exception):
@@ -113,10 +119,9 @@ class Side:
         end = time.monotonic() + seconds
         while True:
             now = self.status.works()
-            still = [kind for kind, a, b in
+            still = [name for name, a, b in
                      zip(self.world.machine.kinds, begin, now)
-                     if self.world.machine.busy[kind] and (b["done"] <= a["done"] or (
-                         a["irq"] and b["irqs"] <= a["irqs"]))]
+                     if self.world.machine.busy[name] and stands(a, b)]
             if not still or time.monotonic() > end:
                 return still
             time.sleep(0.02)

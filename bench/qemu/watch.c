@@ -134,36 +134,60 @@ static void finish(struct watch *w, struct gaps_window window)
 	exit(0);
 }
 
+/* The next word of a line as a number of at most @max; the line is bad. */
+static uint64_t number(char **rest, uint64_t max)
+{
+	const char *word = strsep(rest, " ");
+	char *end;
+	uint64_t v;
+
+	errno = 0;
+	v = word && *word != '-' ? strtoull(word, &end, 10) : 0;
+	if (!word || !*word || *word == '-' || *end || errno || v > max)
+		die(word ? word : "the line ends", "a number is wanted");
+	return v;
+}
+
+static void add_nic(struct watch *w, const char *name, char *rest)
+{
+	struct service *s = add_service(w, name);
+	const char *host = strsep(&rest, " ");
+	uint16_t port = (uint16_t)number(&rest, UINT16_MAX);
+	uint64_t rate = number(&rest, 1000000);
+	uint64_t timeout = number(&rest, UINT32_MAX);
+	int r = rate ? udp_client_start(&s->client, host, port, rate, timeout,
+					s->stamps)
+		     : -EINVAL;
+
+	if (r)
+		die(name, strerror(-r));
+}
+
 static void obey(struct watch *w, char *line)
 {
-	char name[64], host[64];
-	unsigned int index, port, rate, timeout;
-	struct gaps_window window = { 0 };
-	struct service *s;
-	int r;
+	const char *verb, *name;
 
 	line[strcspn(line, "\n")] = 0;
-	if (!strncmp(line, "ram ", 4)) {
-		add_ram(w, line + 4);
-	} else if (sscanf(line, "work %63s %u", name, &index) == 2 &&
-		   index < GUEST_WORKS_MAX) {
-		add_service(w, name)->work = index;
-	} else if (sscanf(line, "nic %63s %63s %u %u %u", name, host, &port,
-			  &rate, &timeout) == 5 &&
-		   rate && port < 65536) {
-		s = add_service(w, name);
-		r = udp_client_start(&s->client, host, (uint16_t)port, rate,
-				     timeout, s->stamps);
-		if (r)
-			die(line, strerror(-r));
-	} else if (sscanf(line,
-			  "end %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
-			  &window.migration.begin, &window.migration.end,
-			  &window.verify[0].begin,
-			  &window.verify[0].end) == 4) {
+	verb = strsep(&line, " ");
+	if (line && !strcmp(verb, "ram")) {
+		add_ram(w, line);
+	} else if (line && !strcmp(verb, "work")) {
+		name = strsep(&line, " ");
+		add_service(w, name)->work =
+			(unsigned int)number(&line, GUEST_WORKS_MAX - 1);
+	} else if (line && !strcmp(verb, "nic")) {
+		name = strsep(&line, " ");
+		add_nic(w, name, line);
+	} else if (line && !strcmp(verb, "end")) {
+		struct gaps_window window = { 0 };
+
+		window.migration.begin = number(&line, UINT64_MAX);
+		window.migration.end = number(&line, UINT64_MAX);
+		window.verify[0].begin = number(&line, UINT64_MAX);
+		window.verify[0].end = number(&line, UINT64_MAX);
 		finish(w, window);
 	} else {
-		die(line, "not understood");
+		die(verb, "not understood");
 	}
 }
 
