@@ -2,8 +2,19 @@
 """The devices' users: watch.c's clients and gaps, and the link between two
 QEMUs (relay.c)."""
 
+import contextlib
 import json
 import subprocess
+
+
+def end(process):
+    """May be told twice: by its world, and by who ends all worlds."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError):
+            if pipe:
+                pipe.close()
 
 
 class Watch:
@@ -39,8 +50,7 @@ class Watch:
         return json.loads(self._process.stdout.readline())
 
     def close(self):
-        self._process.kill()
-        self._process.communicate()
+        end(self._process)
 
 
 class Link:
@@ -54,5 +64,4 @@ class Link:
             raise OSError(f"no link at {listen}")
 
     def close(self):
-        self._process.kill()
-        self._process.communicate()
+        end(self._process)

@@ -6,6 +6,7 @@ import time
 
 from machine import Machine
 from migration import migrate
+from qmp import QmpError
 from side import SideFailed, World
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -20,10 +21,10 @@ def run_cell(build, qemu, cell, attach):
                properties=cell.properties) as world:
         try:
             runs = migrations(world, cell)
-        except SideFailed as e:
-            # A device that QEMU does not take is refused; so is one that it
-            # takes only without migration, which is found when it is asked.
-            runs = [{"verdict": "wrong", "error": str(e)}]
+        except (SideFailed, QmpError, OSError) as e:
+            # QEMU did not start, or died.
+            said = " / ".join(side.said() for side in world.sides)
+            runs = [{"verdict": "wrong", "error": f"{e}: {said}"}]
     worst = max(runs, key=lambda r: ORDER.index(r["verdict"]))
     out = {"cell": cell.name, "qemu": qemu.version, "attach": attach,
            "expected": cell.expect}

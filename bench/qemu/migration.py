@@ -159,13 +159,8 @@ def arrived(source, destination, wish, out):
                named=result.get("lost", [])[:8])
     if code not in (0, 4):
         evidence.append(f"softvfio verify: {result.get('error')}")
-    differ = out.get("pages_differ", 0)
-    if code == 4 or (code == 0 and differ):
-        out["verdict"] = "lost"
-    elif not ran or code:
-        out["verdict"] = "wrong"
-    else:
-        out["verdict"] = "verified"
+    out["verdict"] = judge(code, ran, wish.compare,
+                           out.get("pages_differ", 0), evidence)
     if evidence:
         out["evidence"] = "; ".join(evidence)
     count(source, destination, out)
@@ -173,6 +168,17 @@ def arrived(source, destination, wish, out):
         agree(out)
     if not wish.compare:
         time_pause(source, destination, out)
+
+
+def judge(code, ran, compared, differ, evidence):
+    """Of softvfio verify's exit status, of whether all went on, and of how
+    many pages differ."""
+    if code == 4 and compared and not differ:
+        evidence.append("devices miss pages, and memory is equal")
+        return "wrong"  # one of the two is blind
+    if code == 4 or (code == 0 and differ):
+        return "lost"
+    return "verified" if ran and not code else "wrong"
 
 
 def follow(source, destination, wish, out, evidence):

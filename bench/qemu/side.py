@@ -39,6 +39,8 @@ class Side:
     def __init__(self, world, name, *, incoming=False, paused=False,
                  faults=()):
         self.world, self.name = world, name
+        self.process = self.qmp = self.status = None
+        world.sides.append(self)
         machine = world.machine
         self.folder = world.folder
         self.ram = world.ram_folder / f"{name}.ram"
@@ -80,6 +82,8 @@ class Side:
         env = dict(os.environ, **qemu.env)
         env["SOFTVFIO_STATS"] = str(self.stats_path)
         env["TMPDIR"] = str(self.folder)
+        if World.ending:
+            raise SideFailed("told to end")
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(argv, env=env, stdout=log,
                                             stderr=log,
@@ -98,10 +102,12 @@ class Side:
                            if not TRACE.match(line)][-4:])
 
     def _log(self):
+        if not self.log_path.exists():
+            return ""
         return self.log_path.read_text(encoding="utf-8", errors="replace")
 
     def alive(self):
-        return self.process.poll() is None
+        return self.process is not None and self.process.poll() is None
 
     def wait_running(self, seconds=30):
         """Until the guest drives its devices."""
@@ -170,29 +176,35 @@ class Side:
 
     def close(self):
         self.kill()
-        if hasattr(self, "qmp"):
-            self.qmp.close()
-        if hasattr(self, "status"):
-            self.status.close()
+        for part in (self.qmp, self.status):
+            if part:
+                part.close()
 
 
 class World:
     """What the sides of one migration share: a machine, a QEMU, a folder."""
 
+    running = set()  # to be closed when we are told to end
+    ending = False
+
     def __init__(self, build, qemu, machine, *, attach="fd", properties=None):
         self.build, self.qemu, self.machine = build, qemu, machine
         self.attach, self.properties = attach, properties
-        self._folder = tempfile.TemporaryDirectory(prefix="spoor-qemu.")
+        if World.ending:
+            raise SideFailed("told to end")
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="spoor-qemu.", ignore_cleanup_errors=True)
         self.folder = pathlib.Path(self._folder.name)
-        self._ram = tempfile.TemporaryDirectory(prefix="spoor-qemu.",
-                                                dir="/dev/shm")
+        shm = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self._ram = tempfile.TemporaryDirectory(
+            prefix="spoor-qemu.", dir=shm, ignore_cleanup_errors=True)
         self.ram_folder = pathlib.Path(self._ram.name)
         self.sides, self.links = [], []
         self.watch = None
+        self.running.add(self)
 
     def side(self, name, **kwargs):
         side = Side(self, name, **kwargs)
-        self.sides.append(side)
         if self.watch:
             self.watch.ram(side)
         return side
@@ -211,6 +223,10 @@ class World:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.running.discard(self)
         for part in [*self.sides, *self.links, self.watch]:
             if part:
                 part.close()
