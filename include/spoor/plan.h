@@ -51,6 +51,22 @@ struct spoor_device_fact {
 	struct spoor_tracker_fact iommu; /* SPOOR_TRACKER_IOMMU */
 	struct spoor_tracker_fact pinned; /* SPOOR_TRACKER_PINNED */
 	uint64_t state_bytes; /* MIG_DATA_SIZE, 0 if unknown */
+	bool pins; /* it is known to write only what it has pinned */
+};
+
+/*
+ * A space that a device could be attached to instead of where it is, and what
+ * it would have there as far as that is known without trying.  Whether a
+ * container then reports everything follows from who else is in it.
+ */
+struct spoor_place_fact {
+	size_t device; /* index into spoor_plan_input.devices */
+	size_t space; /* index into spoor_plan_input.spaces, not its own */
+	bool eligible; /* may be chosen unasked: it reaches no more there */
+	uint64_t reach_bytes; /* as in spoor_device_fact, and so on */
+	const char *reaches_peer;
+	struct spoor_tracker_fact iommu;
+	struct spoor_tracker_fact pinned;
 };
 
 struct spoor_space_fact {
@@ -77,12 +93,15 @@ struct spoor_plan_input {
 	uint64_t memory_bytes;
 	uint64_t link_bytes_per_s; /* 0: unlimited */
 	bool allow_unsafe_p2p; /* run what the P2P rule refuses: controls only */
+	const struct spoor_place_fact
+		*places; /* none: each stays where it is */
+	size_t nr_places;
 };
 
 /* The decision for one device. */
 struct spoor_plan_line {
 	char name[64];
-	char space[64];
+	char space[64]; /* where it must be attached when the plan is run */
 	enum spoor_tracker_kind
 		tracker; /* NONE: suspended early, or stop-copy */
 	uint64_t page_size; /* bytes; 0 without a tracker */
@@ -114,7 +133,9 @@ struct spoor_plan {
  *
  * Override keys: DEVICE.tracker (device, iommu, pinned, all, none),
  * DEVICE.page_size, DEVICE.suspend (together, before-bulk, after-bulk),
- * DEVICE.how (stop, quiet).
+ * DEVICE.how (stop, quiet), DEVICE.space (where it is, or one of its places).
+ * No policy moves a device to another space: only such a line, or
+ * spoor_plan_search().
  *
  * Return: 0, or
  *   -EPERM   blockers: @ret says which; never run such a plan

@@ -79,6 +79,8 @@ struct spoor_prediction {
 	struct spoor_predicted_read *reads;
 	char slowest[160]; /* if it does not converge: who is too fast, or "" */
 	char missing[160]; /* a figure that the profile lacks, or "" */
+	/* A space's tracker that was no choice for want of figures, or "". */
+	char unmeasured[160];
 };
 
 /**
@@ -89,6 +91,10 @@ struct spoor_prediction {
  * @profile: figures; devices and trackers are found by name.
  * @link:    what it is sent through.
  * @target:  when it is stopped.
+ *
+ * A plan may put devices into other spaces than @input has them in; what a
+ * space's tracker reports depends on who is attached, so its figures must be of
+ * just those devices.
  *
  * The decision when to stop is the one that a real source takes.  A profile
  * without a tracker "cpu.process" is of a machine whose CPUs write nothing.
@@ -122,15 +128,19 @@ spoor_predict(struct spoor_prediction *ret, const struct spoor_plan *plan,
  *
  * Chooses for each device its tracker and page size, of those that it has and
  * that @profile knows, and when and how it is suspended; or stop-copy, unless
- * overrides ask for something else.  Tries every combination where there are
- * at most 4096 of them; of more, it begins with the plan by rule, if that can
- * be predicted, and betters one device after the other until none improves.
+ * overrides ask for something else; and its space, of its eligible places and
+ * the one that it is in.  Tries every combination where there are at most 4096
+ * of them.  Of more, it begins with the spaces that devices are in and with the
+ * plan by rule, if that can be predicted, and betters one device after the
+ * other until none improves; then it puts devices into spaces as they were when
+ * @profile's figures were taken, one space at a time, as long as that helps and
+ * at most 32 times.
  *
  * What is within a hundredth, or a tenth of a millisecond, of the best counts
  * as equal.  Of equals those with the least total time (the least downtime,
  * where total time is the objective) are left, give or take a twentieth, and
- * of them the simplest is chosen (own tracker, finest page, suspended
- * together).
+ * of them the simplest is chosen (its own space, own tracker, finest page,
+ * suspended together).
  *
  * Return: 0, or
  *   -EPERM   blockers: @ret says which, @ret_pred is untouched

@@ -74,6 +74,13 @@ struct spoor_profile_tracker {
 	uint64_t set_bytes;
 	struct spoor_profile_page *pages; /* rising sizes */
 	size_t nr_pages;
+	/*
+	 * Of a space's tracker: the devices that were attached to the space
+	 * when it was measured; none: those that are there as the machine is.
+	 * One name may be there several times, each with other devices.
+	 */
+	char (*attached)[64];
+	size_t nr_attached;
 };
 
 struct spoor_profile_device {

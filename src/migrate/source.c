@@ -21,9 +21,18 @@
 static int check_line(const struct spoor_machine_device *d,
 		      const struct spoor_plan_line *line, bool stop_copy)
 {
+	struct spoor_space_info space;
+
 	if (strcmp(line->name, d->name))
 		return spoor_fail(EPERM, "plan: a line for %s where %s was due",
 				  line->name, d->name);
+	/* What was proven of one space need not hold in another. */
+	spoor_space_get_info(d->space, &space);
+	if (line->space[0] && strcmp(line->space, space.name) != 0)
+		return spoor_fail(EPERM,
+				  "plan: %s is to be in space %s, but it is "
+				  "attached to %s",
+				  d->name, line->space, space.name);
 	if (!(d->migration & SPOOR_MIGRATION_STOP_COPY))
 		return spoor_fail(EPERM, "plan: %s cannot migrate", d->name);
 	if (line->tracker == SPOOR_TRACKER_NONE && !stop_copy &&

@@ -115,6 +115,9 @@ static int learn_device(struct spoor_machine *machine,
 					d->name)
 			   : spoor_tracker_open_pinned(&t, d->space);
 	try_tracker(&fact->pinned, err, t, &mapped);
+	/* It does not tell of everything: then all that are in it pin. */
+	fact->pins = fact->pinned.usable &&
+		     !(fact->pinned.caps.flags & SPOOR_TRACKER_EVERYTHING);
 	if (spoor_device_state_size(d->dev, &fact->state_bytes))
 		fact->state_bytes = 0;
 	err = 0;

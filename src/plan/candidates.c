@@ -224,6 +224,8 @@ int spoor_candidates_find(struct spoor_search *search, size_t device)
 
 	a.input.devices = a.dev;
 	a.input.nr_devices = 1;
+	a.input.places = NULL;
+	a.input.nr_places = 0;
 	a.input.policy = "auto";
 	err = ask_user(&a, search->input);
 	for (size_t k = 0; k < NR_KEYS; k++)

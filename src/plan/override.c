@@ -93,7 +93,7 @@ static int parse_page_size(const struct spoor_plan_override *o, uint64_t *ret)
 int spoor_override_check(const struct spoor_plan_input *input)
 {
 	static const char *const keys[] = { "tracker", "page_size", "suspend",
-					    "how" };
+					    "how", "space" };
 
 	for (size_t i = 0; i < input->nr_overrides; i++) {
 		const char *key = NULL;
@@ -111,8 +111,8 @@ int spoor_override_check(const struct spoor_plan_input *input)
 		if (!known)
 			return spoor_fail(
 				EINVAL,
-				"%s: must be tracker, page_size, suspend or "
-				"how",
+				"%s: must be tracker, page_size, suspend, how "
+				"or space",
 				input->overrides[i].key);
 	}
 	return 0;
@@ -216,46 +216,74 @@ static void override_page(struct spoor_plan_line *line,
 			 spoor_plan_size(real, line->page_size));
 }
 
-/* Trackers first, so that a suspension without one knows which was asked. */
+/* Where it is was settled before: place.c.  This says who wanted it. */
+static void override_space(struct spoor_plan_line *line,
+			   const struct spoor_plan_override *o)
+{
+	const size_t len = strlen(line->reason);
+
+	/* A plan's line says why as a whole. */
+	if (o->reason && !strstr(line->reason, o->reason))
+		say_reason(line, o);
+	else if (!o->reason)
+		snprintf(line->reason + len, sizeof(line->reason) - len,
+			 "%sset by the user: %s=%s", len ? "; " : "", o->key,
+			 o->value);
+}
+
+static int apply(struct spoor_plan *plan, struct spoor_plan_line *line,
+		 const struct spoor_plan_override *o, const char *key,
+		 const struct spoor_device_fact *dev, bool tracker_set)
+{
+	uint64_t page = 0;
+	int value = 0, ret;
+
+	if (!strcmp(key, "tracker")) {
+		ret = choose(o, trackers, &value);
+		if (!ret && !plan->stop_copy)
+			ret = override_tracker(plan, line, o, dev, value);
+	} else if (!strcmp(key, "suspend")) {
+		ret = choose(o, whens, &value);
+		if (!ret && !plan->stop_copy)
+			override_suspend(line, o, value, tracker_set);
+	} else if (!strcmp(key, "how")) {
+		ret = choose(o, hows, &value);
+		if (!ret)
+			line->how = value;
+	} else if (!strcmp(key, "space")) {
+		override_space(line, o);
+		ret = 0;
+	} else {
+		ret = parse_page_size(o, &page);
+		if (!ret)
+			override_page(line, o, dev, page);
+	}
+	return ret;
+}
+
+/* Trackers first: a suspension without one knows which was asked. */
+static int pass_of(const char *key)
+{
+	return !strcmp(key, "tracker") ? 0 : strcmp(key, "space") ? 1 : 2;
+}
+
 int spoor_override_apply(struct spoor_plan *plan, struct spoor_plan_line *line,
 			 const struct spoor_plan_input *input,
 			 const struct spoor_device_fact *dev)
 {
 	bool tracker_set = false;
-	int ret;
 
-	for (int pass = 0; pass < 2; pass++) {
+	for (int pass = 0; pass < 3; pass++) {
 		for (size_t i = 0; i < input->nr_overrides; i++) {
 			const struct spoor_plan_override *o =
 				&input->overrides[i];
 			const char *key = spoor_override_key(o->key, dev->name);
-			bool is_tracker = key && !strcmp(key, "tracker");
-			int value = 0;
+			int ret;
 
-			if (!key || is_tracker != (pass == 0))
+			if (!key || pass != pass_of(key))
 				continue;
-			if (is_tracker) {
-				ret = choose(o, trackers, &value);
-				if (!ret && !plan->stop_copy)
-					ret = override_tracker(plan, line, o,
-							       dev, value);
-				tracker_set = true;
-			} else if (!strcmp(key, "suspend")) {
-				ret = choose(o, whens, &value);
-				if (!ret && !plan->stop_copy)
-					override_suspend(line, o, value,
-							 tracker_set);
-			} else if (!strcmp(key, "how")) {
-				ret = choose(o, hows, &value);
-				if (!ret)
-					line->how = value;
-			} else {
-				uint64_t page = 0;
-
-				ret = parse_page_size(o, &page);
-				if (!ret)
-					override_page(line, o, dev, page);
-			}
+			tracker_set |= pass == 0;
+			ret = apply(plan, line, o, key, dev, tracker_set);
 			if (ret)
 				return ret;
 		}

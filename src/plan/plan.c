@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From facts to a plan: for each device the policy's preference, then the
- * user's overrides, then the proof that none of its writes can be missed.
+ * From facts to a plan: for each device, in the space that it is to be in, the
+ * policy's preference, then the user's overrides, then the proof that none of its writes can be missed.
  *
  * Invariant: a plan returned with 0 has no blockers, and each line says what
  * covers the device and why.  Pure; any thread.
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 
 /* What no choice of tracker can mend. */
@@ -75,6 +76,43 @@ static int make_line(struct spoor_plan *plan, struct spoor_plan_line *line,
 	return spoor_coverage_prove(plan, line, dev);
 }
 
+/* Told without trying: it says so. */
+static void say_moved(struct spoor_plan_line *line, const char *from)
+{
+	const size_t len = strlen(line->reason);
+
+	if (strcmp(line->space, from) != 0)
+		snprintf(line->reason + len, sizeof(line->reason) - len,
+			 "%sin space %s by the machine file, not tried there",
+			 len ? "; " : "", line->space);
+}
+
+static int make_lines(struct spoor_plan *plan,
+		      const struct spoor_policy *policy, bool strict,
+		      const struct spoor_plan_input *input)
+{
+	const size_t nr = input->nr_devices;
+	SPOOR_AUTO_HEAP struct spoor_device_fact *facts = NULL;
+	SPOOR_AUTO_HEAP size_t *space_of = calloc(nr + 1, sizeof(*space_of));
+	int err;
+
+	plan->lines = calloc(nr + 1, sizeof(*plan->lines));
+	if (!plan->lines || !space_of)
+		return spoor_fail(ENOMEM, "plan: out of memory");
+	plan->nr_lines = nr;
+	err = spoor_place_wishes(space_of, input);
+	if (!err)
+		err = spoor_place_facts(&facts, input, space_of);
+	for (size_t i = 0; i < nr && !err; i++) {
+		const struct spoor_device_fact *was = &input->devices[i];
+
+		err = make_line(plan, &plan->lines[i], policy, strict, input,
+				&facts[i]);
+		say_moved(&plan->lines[i], input->spaces[was->space].name);
+	}
+	return err;
+}
+
 static int check_input(const struct spoor_plan_input *input)
 {
 	for (size_t i = 0; i < input->nr_devices; i++) {
@@ -84,6 +122,16 @@ static int check_input(const struct spoor_plan_input *input)
 				"plan: device %s names space %zu of %zu",
 				input->devices[i].name, input->devices[i].space,
 				input->nr_spaces);
+	}
+	for (size_t i = 0; i < input->nr_places; i++) {
+		const struct spoor_place_fact *p = &input->places[i];
+
+		if (p->device >= input->nr_devices ||
+		    p->space >= input->nr_spaces)
+			return spoor_fail(EINVAL,
+					  "plan: place %zu is of device %zu in "
+					  "space %zu: one is not there",
+					  i, p->device, p->space);
 	}
 	return spoor_override_check(input);
 }
@@ -110,27 +158,15 @@ int spoor_plan_make(struct spoor_plan **ret,
 		return spoor_fail(ENOMEM, "plan: out of memory");
 	snprintf(plan->policy, sizeof(plan->policy), "%s", name);
 	plan->stop_copy = policy->stop_copy;
-	plan->lines = calloc(input->nr_devices ? input->nr_devices : 1,
-			     sizeof(*plan->lines));
-	if (!plan->lines) {
-		err = spoor_fail(ENOMEM, "plan: out of memory");
-		goto free_plan;
-	}
-	plan->nr_lines = input->nr_devices;
-	for (size_t i = 0; i < input->nr_devices; i++) {
-		err = make_line(plan, &plan->lines[i], policy, strict, input,
-				&input->devices[i]);
-		if (err)
-			goto free_plan;
+	err = make_lines(plan, policy, strict, input);
+	if (err) {
+		spoor_plan_free(plan);
+		return err;
 	}
 	*ret = plan;
 	if (plan->nr_blockers)
 		return spoor_fail(EPERM, "refused: %s", plan->blockers[0]);
 	return 0;
-
-free_plan:
-	spoor_plan_free(plan);
-	return err;
 }
 
 struct spoor_plan *spoor_plan_free(struct spoor_plan *plan)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rooms of plan: policy.c prefers, override.c obeys, coverage.c proves.
- * All are pure functions of the input.
+ * The rooms of plan: place.c says where devices are, policy.c prefers,
+ * override.c obeys, coverage.c proves.  All are pure functions of the input.
  */
 #ifndef SPOOR_PLAN_PLAN_PRIV_H
 #define SPOOR_PLAN_PLAN_PRIV_H
+
+#include <sys/types.h>
 
 #include <spoor/plan.h>
 
@@ -33,6 +35,22 @@ uint64_t spoor_plan_finest(const struct spoor_tracker_caps *caps);
 
 /* "16K", into buf. */
 const char *spoor_plan_size(char buf[24], uint64_t bytes);
+
+/*
+ * place.c: the space of each device, in @ret: as facts and overrides have it.
+ * -EINVAL for a space that there is not, or of which nothing is known.
+ */
+int spoor_place_wishes(size_t *ret, const struct spoor_plan_input *input);
+/*
+ * The facts of all devices where @space_of puts them; the caller frees them.
+ * -EINVAL: one has no such place.  -ENOMEM.
+ */
+int spoor_place_facts(struct spoor_device_fact **ret,
+		      const struct spoor_plan_input *input,
+		      const size_t *space_of);
+/* -1: there is no such space. */
+ssize_t spoor_place_find(const struct spoor_plan_input *input,
+			 const char *space);
 
 /* Add a blocker; -ENOMEM. */
 int spoor_plan_block(struct spoor_plan *plan, const char *fmt, ...)

@@ -403,11 +403,12 @@ static int name_trackers(struct spoor_sim *sim)
 	return 0;
 }
 
-int spoor_predict(struct spoor_prediction *ret, const struct spoor_plan *plan,
-		  const struct spoor_plan_input *input,
-		  const struct spoor_profile *profile,
-		  const struct spoor_link_fact *link,
-		  const struct spoor_target *target)
+int spoor_predict_there(struct spoor_prediction *ret,
+			const struct spoor_plan *plan,
+			const struct spoor_plan_input *input,
+			const struct spoor_profile *profile,
+			const struct spoor_link_fact *link,
+			const struct spoor_target *target)
 {
 	const size_t nr = plan->nr_lines;
 	SPOOR_AUTO_HEAP struct spoor_sim_tracker *trackers = NULL;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rooms of prediction: curve.c tells how much is dirty, figures.c takes
- * figures from a profile and remembers where they came from, lineup.c finds
- * the trackers of a plan, predict_round.c sends one round, predict.c lets time
- * pass.
+ * The rooms of prediction: attached.c puts devices where the plan has them and
+ * finds the figures of just that, curve.c tells how much is dirty, figures.c
+ * takes figures from a profile and remembers where they came from, lineup.c
+ * finds the trackers of a plan, predict_round.c sends one round, predict.c lets
+ * time pass.
  *
  * Times are ns and amounts bytes, both as double: a machine of 12 TiB behind
  * a slow link must not overflow them.
@@ -12,6 +13,7 @@
 #define SPOOR_PLAN_PREDICT_PRIV_H
 
 #include <stdarg.h>
+#include <sys/types.h>
 
 #include <spoor/predict.h>
 
@@ -98,6 +100,45 @@ spoor_figures_tracker(const struct spoor_profile *profile, const char *name);
 /* "nic0.device", "main.iommu": as trackers of a migration are called. */
 void spoor_tracker_name(char buf[160], const struct spoor_plan_line *line,
 			enum spoor_tracker_kind kind);
+
+/*
+ * attached.c: devices where they are put, and of each space's tracker the
+ * figures with just those attached.  Borrows from what it was made of.
+ */
+struct spoor_arranged {
+	struct spoor_plan_input input; /* no places */
+	struct spoor_profile profile; /* each name once */
+	struct spoor_device_fact *facts;
+	struct spoor_profile_tracker *trackers;
+};
+/* Clear it, whatever is returned: -EINVAL, -ENOMEM. */
+int spoor_arrange(struct spoor_arranged *ret,
+		  const struct spoor_plan_input *input,
+		  const struct spoor_profile *profile, const size_t *space_of);
+void spoor_arranged_clear(struct spoor_arranged *a);
+/* "nic0, dsa0": who is in a space. */
+void spoor_attached_say(char *buf, size_t len,
+			const struct spoor_plan_input *input,
+			const size_t *space_of, size_t space);
+/* Was that device attached when it was measured? */
+bool spoor_attached_then(const struct spoor_plan_input *input,
+			 const struct spoor_profile_tracker *t, size_t space,
+			 size_t device);
+/* Were just those that @space_of puts into its space? */
+bool spoor_attached_now(const struct spoor_plan_input *input,
+			const struct spoor_profile_tracker *t, size_t space,
+			const size_t *space_of);
+/* The space that a tracker is of; -1: it is a device's, or of none here. */
+ssize_t spoor_attached_space(const struct spoor_plan_input *input,
+			     const struct spoor_profile_tracker *t);
+
+/* As spoor_predict(), devices being where @input has them. */
+int spoor_predict_there(struct spoor_prediction *ret,
+			const struct spoor_plan *plan,
+			const struct spoor_plan_input *input,
+			const struct spoor_profile *profile,
+			const struct spoor_link_fact *link,
+			const struct spoor_target *target);
 
 /* The trackers of the plan, each once; -ENOENT, -ENOMEM. */
 int spoor_sim_lineup(struct spoor_sim *sim);

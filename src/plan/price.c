@@ -30,15 +30,14 @@ static bool named(const struct spoor_target *target, const char *device)
 	return !target->nr_devices;
 }
 
-int spoor_price_check(const struct spoor_search *search)
+int spoor_price_check(const struct spoor_plan_input *input,
+		      const struct spoor_target *target)
 {
-	const struct spoor_target *target = search->target;
-
 	for (size_t i = 0; i < target->nr_devices; i++) {
 		bool known = false;
 
-		for (size_t d = 0; d < search->input->nr_devices; d++)
-			known |= !strcmp(search->input->devices[d].name,
+		for (size_t d = 0; d < input->nr_devices; d++)
+			known |= !strcmp(input->devices[d].name,
 					 target->devices[i]);
 		if (!known)
 			return spoor_fail(EINVAL,

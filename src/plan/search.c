@@ -2,9 +2,9 @@
 /*
  * The best plan for a target.
  *
- * Few combinations are all tried.  Of many, one device is bettered after the
- * other, and all devices of a space at once: a tracker that several share
- * changes its page size only if all of them ask for it.
+ * Few combinations of spaces and what is chosen there are all tried.  Of many,
+ * the best is looked for where devices are; then they are moved as the profile
+ * has figures for, as long as it helps.
  *
  * Pure; any thread.
  */
@@ -21,19 +21,12 @@
 #include "plan/predict_priv.h"
 
 #define EXACT_MAX      4096u
-#define SWEEPS_MAX     20u
+#define ROOMS_MAX      256u
+#define CLIMB_MAX      32u
 #define STOP_COPY_RANK 1000000ul
 
-struct descent {
-	struct spoor_pick at; /* how far it is */
-	struct spoor_pick trial; /* a step from there */
-	struct spoor_pick seen; /* the best so far */
-	struct spoor_price least; /* what may not be exceeded to refine */
-	bool changed;
-};
-
-static struct spoor_plan *plan_of(struct spoor_room *r,
-				  const struct spoor_pick *p)
+struct spoor_plan *spoor_pick_plan(struct spoor_room *r,
+				   const struct spoor_pick *p)
 {
 	if (p->stop_copy)
 		return r->stop_copy;
@@ -45,8 +38,8 @@ static struct spoor_plan *plan_of(struct spoor_room *r,
 static int predict(struct spoor_room *r, const struct spoor_pick *p,
 		   struct spoor_prediction *ret)
 {
-	return spoor_predict(ret, plan_of(r, p), r->s.input, r->s.profile,
-			     r->s.link, r->s.target);
+	return spoor_predict_there(ret, spoor_pick_plan(r, p), r->s.input,
+				   r->s.profile, r->s.link, r->s.target);
 }
 
 int spoor_pick_price(struct spoor_room *r, struct spoor_pick *p)
@@ -56,13 +49,10 @@ int spoor_pick_price(struct spoor_room *r, struct spoor_pick *p)
 
 	if (err)
 		return err;
-	spoor_price_of(&p->price, &r->s, plan_of(r, p), &pred);
-	p->price.rank = STOP_COPY_RANK;
+	spoor_price_of(&p->price, &r->s, spoor_pick_plan(r, p), &pred);
+	p->price.rank = p->stop_copy ? STOP_COPY_RANK : r->rank;
 	for (size_t i = 0; i < r->nr && !p->stop_copy; i++)
-		p->price.rank = (i ? p->price.rank : 0) +
-				r->s.devices[i].list[p->chosen[i]].rank;
-	if (!r->nr && !p->stop_copy)
-		p->price.rank = 0;
+		p->price.rank += r->s.devices[i].list[p->chosen[i]].rank;
 	spoor_prediction_clear(&pred);
 	return 0;
 }
@@ -75,9 +65,9 @@ bool spoor_price_better(const struct spoor_price *a,
 	return a->value < b->value;
 }
 
-/* As good as the best, as far as can be told. */
-static bool equal(const struct spoor_search *s, const struct spoor_price *a,
-		  const struct spoor_price *best)
+bool spoor_price_equal(const struct spoor_search *s,
+		       const struct spoor_price *a,
+		       const struct spoor_price *best)
 {
 	/* Who keeps within the limits is not equal to who nearly does. */
 	const double late =
@@ -87,8 +77,7 @@ static bool equal(const struct spoor_search *s, const struct spoor_price *a,
 	       a->value <= best->value + spoor_price_tolerance(s, best->value);
 }
 
-/* Which of equals. */
-static bool nicer(const struct spoor_price *a, const struct spoor_price *b)
+bool spoor_price_nicer(const struct spoor_price *a, const struct spoor_price *b)
 {
 	const unsigned long x = spoor_price_class(a->second),
 			    y = spoor_price_class(b->second);
@@ -108,17 +97,25 @@ void spoor_pick_copy(const struct spoor_room *r, struct spoor_pick *to,
 	to->price = from->price;
 }
 
-/* The number of combinations; EXACT_MAX + 1: more than that. */
+bool spoor_line_like(const struct spoor_plan_line *a,
+		     const struct spoor_plan_line *b)
+{
+	return !strcmp(a->space, b->space) && a->tracker == b->tracker &&
+	       a->page_size == b->page_size && a->when == b->when &&
+	       a->how == b->how;
+}
+
+/* Of a room; EXACT_MAX + 1: more than that. */
 static size_t combinations(const struct spoor_room *r)
 {
 	size_t nr = 1;
 
-	for (size_t i = 0; i < r->nr; i++) {
+	for (size_t i = 0; i < r->nr && !r->blocked; i++) {
 		nr *= r->s.devices[i].nr;
 		if (nr > EXACT_MAX)
 			return EXACT_MAX + 1;
 	}
-	return nr;
+	return r->blocked ? 0 : nr;
 }
 
 static void nth(const struct spoor_room *r, struct spoor_pick *p, size_t n)
@@ -129,194 +126,223 @@ static void nth(const struct spoor_room *r, struct spoor_pick *p, size_t n)
 	}
 }
 
-static int exact(struct spoor_room *r, struct spoor_pick *best,
-		 struct spoor_pick *trial, size_t nr)
+/* Its best is then the best by value. */
+static int price_all(struct spoor_room *r, struct spoor_price *prices)
 {
-	SPOOR_AUTO_HEAP struct spoor_price *prices = NULL;
-	struct spoor_price least = { 0 };
-	bool found = false;
+	const size_t nr = combinations(r);
 
-	prices = calloc(nr, sizeof(*prices));
-	if (!prices)
-		return spoor_fail(ENOMEM, "plan: out of memory");
 	for (size_t n = 0; n < nr; n++) {
 		int err;
 
-		nth(r, trial, n);
-		err = spoor_pick_price(r, trial);
+		nth(r, &r->trial, n);
+		err = spoor_pick_price(r, &r->trial);
 		if (err)
 			return err;
-		prices[n] = trial->price;
-		if (!n || spoor_price_better(&prices[n], &least))
-			least = prices[n];
+		prices[n] = r->trial.price;
+		if (!n || spoor_price_better(&prices[n], &r->best.price))
+			spoor_pick_copy(r, &r->best, &r->trial);
 	}
-	for (size_t n = 0; n < nr; n++) {
-		if (!equal(&r->s, &prices[n], &least) ||
-		    (found && !nicer(&prices[n], &best->price)))
-			continue;
-		nth(r, best, n);
-		best->price = prices[n];
-		found = true;
+	r->priced = nr > 0;
+	return 0;
+}
+
+/* The nicest of all in these rooms that are as good as the best. */
+static int exact(struct spoor_room *const *rooms, size_t nr_rooms, size_t nr,
+		 struct spoor_room **ret)
+{
+	SPOOR_AUTO_HEAP struct spoor_price *prices = NULL;
+	struct spoor_price *p, least = { 0 };
+	struct spoor_price nicest = { 0 };
+	struct spoor_room *found = NULL;
+	size_t at = 0;
+
+	prices = p = calloc(nr + 1, sizeof(*prices));
+	if (!prices)
+		return spoor_fail(ENOMEM, "plan: out of memory");
+	for (size_t k = 0; k < nr_rooms; k++) {
+		struct spoor_room *r = rooms[k];
+		const int err = price_all(r, p);
+
+		if (err)
+			return err;
+		p += combinations(r);
+		if (!k ||
+		    (r->priced && spoor_price_better(&r->best.price, &least)))
+			least = r->best.price;
+	}
+	p = prices;
+	for (size_t k = 0; k < nr_rooms; p += combinations(rooms[k++])) {
+		for (size_t n = 0; n < combinations(rooms[k]); n++) {
+			if (!spoor_price_equal(&rooms[k]->s, &p[n], &least) ||
+			    (found && !spoor_price_nicer(&p[n], &nicest)))
+				continue;
+			found = rooms[k];
+			nicest = p[n];
+			at = n;
+		}
+	}
+	/* Home is one of them. */
+	if (found) {
+		nth(found, &found->best, at);
+		found->best.price = nicest;
+		*ret = found;
 	}
 	return 0;
 }
 
-/*
- * Take @trial if it leads on, or, to refine, if it is as good as @least and
- * nicer.  The best of all that were seen is kept beside.
- */
-static int consider(struct spoor_room *r, struct descent *d, bool refine)
+static int search_room(struct spoor_room *r)
 {
-	int err = spoor_pick_price(r, &d->trial);
-
-	if (err)
-		return err;
-	if (spoor_price_better(&d->trial.price, &d->seen.price))
-		spoor_pick_copy(r, &d->seen, &d->trial);
-	if (refine ? !equal(&r->s, &d->trial.price, &d->least) ||
-			     !nicer(&d->trial.price, &d->at.price)
-		   : d->trial.price.guide >= d->at.price.guide)
-		return 0;
-	spoor_pick_copy(r, &d->at, &d->trial);
-	d->changed = true;
-	return 0;
-}
-
-static int sweep_devices(struct spoor_room *r, struct descent *d, bool refine)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < r->nr; i++) {
-		for (size_t c = 0; !err && c < r->s.devices[i].nr; c++) {
-			spoor_pick_copy(r, &d->trial, &d->at);
-			if (d->trial.chosen[i] == c)
-				continue;
-			d->trial.chosen[i] = c;
-			err = consider(r, d, refine);
-		}
-	}
-	return err;
-}
-
-bool spoor_line_like(const struct spoor_plan_line *a,
-		     const struct spoor_plan_line *b)
-{
-	return !strcmp(a->space, b->space) && a->tracker == b->tracker &&
-	       a->page_size == b->page_size && a->when == b->when &&
-	       a->how == b->how;
-}
-
-/* Everybody in its space who can, as device @i with candidate @c. */
-static void follow(const struct spoor_room *r, struct spoor_pick *p, size_t i,
-		   size_t c)
-{
-	const struct spoor_plan_line *lead = &r->s.devices[i].list[c].line;
-
-	for (size_t d = 0; d < r->nr; d++) {
-		for (size_t k = 0; k < r->s.devices[d].nr; k++) {
-			if (spoor_line_like(&r->s.devices[d].list[k].line,
-					    lead))
-				p->chosen[d] = k;
-		}
-	}
-}
-
-static int sweep_spaces(struct spoor_room *r, struct descent *d, bool refine)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < r->nr; i++) {
-		for (size_t c = 0; !err && c < r->s.devices[i].nr; c++) {
-			spoor_pick_copy(r, &d->trial, &d->at);
-			follow(r, &d->trial, i, c);
-			if (!memcmp(d->trial.chosen, d->at.chosen,
-				    r->nr * sizeof(*d->at.chosen)))
-				continue;
-			err = consider(r, d, refine);
-		}
-	}
-	return err;
-}
-
-static int sweep(struct spoor_room *r, struct descent *d, bool refine)
-{
-	int err = sweep_spaces(r, d, refine);
-
-	return err ? err : sweep_devices(r, d, refine);
-}
-
-/* Begin with the plan by rule, where it can be predicted. */
-static void begin(const struct spoor_room *r, const struct spoor_plan *rule,
-		  struct spoor_pick *p)
-{
-	for (size_t i = 0; i < r->nr; i++) {
-		p->chosen[i] = 0;
-		for (size_t c = 0; c < r->s.devices[i].nr; c++) {
-			if (spoor_line_like(&r->s.devices[i].list[c].line,
-					    &rule->lines[i]))
-				p->chosen[i] = c;
-		}
-	}
-}
-
-static int lead_on(struct spoor_room *r, struct descent *d)
-{
-	int err = 0;
-
-	d->changed = true;
-	for (unsigned int n = 0; !err && d->changed && n < SWEEPS_MAX; n++) {
-		d->changed = false;
-		err = sweep(r, d, false);
-	}
-	return err;
-}
-
-/* What is nicer may have better neighbours: then on from there. */
-static int descend(struct spoor_room *r, const struct spoor_plan *rule,
-		   struct spoor_pick *best, struct descent *d)
-{
+	const size_t nr = combinations(r);
+	struct spoor_room *same;
 	int err;
 
-	begin(r, rule, &d->at);
-	err = spoor_pick_price(r, &d->at);
-	spoor_pick_copy(r, &d->seen, &d->at);
-	for (unsigned int n = 0; !err && n < SWEEPS_MAX; n++) {
-		err = lead_on(r, d);
-		if (err)
-			break;
-		spoor_pick_copy(r, &d->at, &d->seen);
-		d->least = d->seen.price;
-		err = sweep(r, d, true);
-		spoor_pick_copy(r, best, &d->at);
-		if (!spoor_price_better(&d->seen.price, &d->least))
-			break;
-		spoor_pick_copy(r, &d->at, &d->seen);
+	if (nr <= EXACT_MAX)
+		return nr ? exact(&r, 1, nr, &same) : 0;
+	err = spoor_descend(r);
+	r->priced = !err;
+	return err;
+}
+
+static bool preferred(const struct spoor_room *a, const struct spoor_room *b)
+{
+	const struct spoor_price *x = &a->best.price, *y = &b->best.price;
+
+	if (spoor_price_equal(&a->s, x, y) && spoor_price_equal(&a->s, y, x))
+		return spoor_price_nicer(x, y);
+	return spoor_price_better(x, y);
+}
+
+/* Where it climbs on from, and the best that was seen. */
+struct climb {
+	struct spoor_room *at, *best;
+};
+
+/*
+ * One more room, as figure @k suggests.  While others are not served yet, it
+ * may make no difference that one more is: then it does later.
+ */
+static int try_room(struct spoor_hunt *h, struct climb *c, size_t k, size_t to,
+		    size_t *space_of)
+{
+	struct spoor_room *r;
+	int err;
+
+	if (h->nr_rooms > CLIMB_MAX ||
+	    !spoor_rooms_suggest(h, c->at->space_of, k, to, space_of))
+		return 0;
+	err = spoor_room_add(h, space_of);
+	if (err)
+		return err;
+	r = h->rooms[h->nr_rooms - 1];
+	err = search_room(r);
+	if (err || !r->priced)
+		return err;
+	if (preferred(r, c->at) ||
+	    (r->nr_served > c->at->nr_served &&
+	     spoor_price_equal(&r->s, &r->best.price, &c->at->best.price)))
+		c->at = r;
+	if (preferred(r, c->best))
+		c->best = r;
+	return 0;
+}
+
+static int climb(struct spoor_hunt *h, size_t *space_of,
+		 struct spoor_room **ret)
+{
+	struct climb c = { h->rooms[0], h->rooms[0] };
+	const struct spoor_room *before = NULL;
+	int err = search_room(c.at);
+
+	while (!err && c.at != before) {
+		before = c.at;
+		for (size_t k = 0; k < h->profile->nr_trackers && !err; k++) {
+			for (size_t t = 0; t < h->input->nr_spaces && !err; t++)
+				err = try_room(h, &c, k, t, space_of);
+		}
 	}
+	*ret = c.best;
+	return err;
+}
+
+/* All ways to put devices into spaces, if those have few combinations. */
+static int add_rooms(struct spoor_hunt *h, size_t *space_of, size_t *ret_nr)
+{
+	const size_t nr_ways = spoor_rooms_count(h, ROOMS_MAX);
+	size_t nr = combinations(h->rooms[0]);
+	int err = 0;
+
+	if (nr_ways > ROOMS_MAX)
+		nr = EXACT_MAX + 1;
+	for (size_t n = 1; n < nr_ways && nr <= EXACT_MAX && !err; n++) {
+		spoor_rooms_nth(h, space_of, n);
+		err = spoor_room_add(h, space_of);
+		if (!err)
+			nr += combinations(h->rooms[n]);
+	}
+	if (nr > EXACT_MAX)
+		spoor_rooms_drop(h);
+	*ret_nr = nr;
 	return err;
 }
 
 /* Tracking given up altogether: against the best that tracks. */
-static int try_stop_copy(struct spoor_room *r, struct spoor_pick *best)
+static int try_stop_copy(struct spoor_hunt *h, struct spoor_room **best)
 {
+	struct spoor_room *r = h->rooms[0];
 	struct spoor_pick p = { .stop_copy = true };
+	const struct spoor_price *least = &(*best)->best.price;
 	int err;
 
 	if (!r->stop_copy)
 		return 0;
 	err = spoor_pick_price(r, &p);
-	if (err || !spoor_price_better(&p.price, &best->price) ||
-	    equal(&r->s, &best->price, &p.price))
+	if (err || !spoor_price_better(&p.price, least) ||
+	    spoor_price_equal(&r->s, least, &p.price))
 		return err;
-	best->stop_copy = true;
-	best->price = p.price;
+	r->best.stop_copy = true;
+	r->best.price = p.price;
+	*best = r;
 	return 0;
 }
 
-static int finish(struct spoor_room *r, const struct spoor_pick *best,
-		  struct spoor_pick *trial, struct spoor_plan **ret,
-		  struct spoor_prediction *ret_pred)
+static int look(struct spoor_hunt *h, struct spoor_room **ret)
+{
+	SPOOR_AUTO_HEAP size_t *space_of =
+		calloc(h->input->nr_devices + 1, sizeof(*space_of));
+	size_t nr = 0;
+	int err;
+
+	*ret = h->rooms[0];
+	if (!space_of)
+		return spoor_fail(ENOMEM, "plan: out of memory");
+	err = add_rooms(h, space_of, &nr);
+	if (!err)
+		err = nr <= EXACT_MAX ? exact(h->rooms, h->nr_rooms, nr, ret)
+				      : climb(h, space_of, ret);
+	return err ? err : try_stop_copy(h, ret);
+}
+
+/* The first of all. */
+static int say_unmeasured(const struct spoor_hunt *h,
+			  const struct spoor_plan_line *lines,
+			  struct spoor_prediction *pred)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < h->input->nr_devices && !err; i++) {
+		if (!pred->unmeasured[0])
+			err = spoor_rooms_unmeasured(h, &lines[i], i,
+						     pred->unmeasured,
+						     sizeof(pred->unmeasured));
+	}
+	return err;
+}
+
+static int finish(struct spoor_hunt *h, struct spoor_room *r,
+		  struct spoor_plan **ret, struct spoor_prediction *ret_pred)
 {
 	SPOOR_AUTO_HEAP struct spoor_plan_line *lines = NULL;
+	struct spoor_prediction pred;
 	struct spoor_plan *plan;
 	int err;
 
@@ -324,20 +350,26 @@ static int finish(struct spoor_room *r, const struct spoor_pick *best,
 	if (!lines)
 		return spoor_fail(ENOMEM, "plan: out of memory");
 	for (size_t i = 0; i < r->nr; i++)
-		lines[i] = plan_of(r, best)->lines[i];
+		lines[i] = spoor_pick_plan(r, &r->best)->lines[i];
 	for (size_t i = 0; i < r->nr; i++) {
-		err = spoor_reason_line(r, best, trial, i, &lines[i]);
+		err = spoor_reason_line(h, r, i, &lines[i]);
 		if (err)
 			return err;
 	}
-	err = predict(r, best, ret_pred);
+	err = predict(r, &r->best, &pred);
 	if (err)
 		return err;
-	plan = plan_of(r, best);
+	err = say_unmeasured(h, lines, &pred);
+	if (err) {
+		spoor_prediction_clear(&pred);
+		return err;
+	}
+	plan = spoor_pick_plan(r, &r->best);
 	if (r->nr)
 		memcpy(plan->lines, lines, r->nr * sizeof(*lines));
 	*ret = plan;
-	if (best->stop_copy)
+	*ret_pred = pred;
+	if (r->best.stop_copy)
 		r->stop_copy = NULL;
 	else
 		r->plan = NULL;
@@ -360,57 +392,20 @@ static int offer_stop_copy(struct spoor_room *r)
 	return err;
 }
 
-static int look(struct spoor_room *r, struct spoor_plan *rule,
-		struct spoor_plan **ret, struct spoor_prediction *ret_pred)
+/* As the planner says it, with all that blocks. */
+static int say_blocked(const struct spoor_hunt *h, struct spoor_plan **ret)
 {
-	SPOOR_AUTO_HEAP size_t *room = calloc(4 * r->nr + 1, sizeof(*room));
-	struct spoor_pick best = { .chosen = room };
-	struct descent d;
-	size_t nr;
-	int err;
+	struct spoor_plan *rule = NULL;
+	int err = spoor_plan_make(&rule, h->input);
 
-	if (!room)
-		return spoor_fail(ENOMEM, "plan: out of memory");
-	d = (struct descent){ .at.chosen = room + r->nr,
-			      .trial.chosen = room + 2 * r->nr,
-			      .seen.chosen = room + 3 * r->nr };
-	nr = combinations(r);
-	err = nr <= EXACT_MAX ? exact(r, &best, &d.trial, nr)
-			      : descend(r, rule, &best, &d);
 	if (!err)
-		err = try_stop_copy(r, &best);
-	return err ? err : finish(r, &best, &d.trial, ret, ret_pred);
-}
-
-/* Candidates of all; *ret_blocked: one has none, whatever was known of it. */
-static int find_all(struct spoor_room *r, bool *ret_blocked)
-{
-	*ret_blocked = false;
-	for (size_t i = 0; i < r->nr; i++) {
-		int err;
-
-		r->s.lacks[0] = '\0';
-		err = spoor_candidates_find(&r->s, i);
-		if (err)
-			return err;
-		/* Nor is what could be tracked given up for want of figures. */
-		if (r->s.lacks[0] && !r->s.devices[i].predictable)
-			return spoor_fail(ENOENT, "%s", r->s.lacks);
-		if (r->s.devices[i].nr)
-			continue;
-		*ret_blocked = true;
-		return 0;
-	}
-	return 0;
-}
-
-static void release(struct spoor_room *r)
-{
-	for (size_t i = 0; r->s.devices && i < r->nr; i++)
-		free(r->s.devices[i].list);
-	free(r->s.devices);
-	spoor_plan_free(r->plan);
-	spoor_plan_free(r->stop_copy);
+		err = spoor_fail(ENOENT, "profile: it leaves a device nothing "
+					 "to choose from");
+	if (err == -EPERM)
+		*ret = rule;
+	else
+		spoor_plan_free(rule);
+	return err;
 }
 
 int spoor_plan_search(struct spoor_plan **ret,
@@ -421,55 +416,34 @@ int spoor_plan_search(struct spoor_plan **ret,
 		      const struct spoor_target *target)
 {
 	struct spoor_plan_input by_rule = *input;
-	struct spoor_room r = { .s = { .input = input,
-				       .profile = profile,
-				       .link = link,
-				       .target = target },
-				.nr = input->nr_devices };
+	struct spoor_hunt h = { .input = &by_rule,
+				.profile = profile,
+				.link = link,
+				.target = target };
 	struct spoor_plan *rule = NULL;
-	bool blocked = false;
+	struct spoor_room *best = NULL;
 	int err;
 
 	by_rule.policy = "auto";
-	r.s.input = &by_rule;
-	err = spoor_price_check(&r.s);
+	err = spoor_price_check(&by_rule, target);
 	if (err)
 		return err;
+	/* What is no plan at all. */
 	err = spoor_plan_make(&rule, &by_rule);
+	spoor_plan_free(rule);
 	if (err && err != -EPERM)
 		return err;
-	r.s.devices = calloc(r.nr + 1, sizeof(*r.s.devices));
-	r.plan = calloc(1, sizeof(*r.plan));
-	if (r.plan)
-		r.plan->lines = calloc(r.nr + 1, sizeof(*r.plan->lines));
-	if (!r.s.devices || !r.plan || !r.plan->lines) {
-		err = spoor_fail(ENOMEM, "plan: out of memory");
-		goto release;
-	}
-	r.plan->nr_lines = r.nr;
-	snprintf(r.plan->policy, sizeof(r.plan->policy), "auto");
-	err = find_all(&r, &blocked);
-	if (!err && blocked) {
-		/* As the planner says it, with all that blocks. */
-		spoor_plan_free(rule);
-		rule = NULL;
-		err = spoor_plan_make(&rule, &by_rule);
+	err = spoor_hunt_begin(&h);
+	if (!err && h.rooms[0]->blocked) {
+		err = say_blocked(&h, ret);
+	} else {
 		if (!err)
-			err = spoor_fail(ENOENT,
-					 "profile: it leaves a device nothing "
-					 "to choose from");
-		if (err == -EPERM) {
-			*ret = rule;
-			rule = NULL;
-		}
-		goto release;
+			err = offer_stop_copy(h.rooms[0]);
+		if (!err)
+			err = look(&h, &best);
+		if (!err && best)
+			err = finish(&h, best, ret, ret_pred);
 	}
-	if (!err)
-		err = offer_stop_copy(&r);
-	if (!err)
-		err = look(&r, rule, ret, ret_pred);
-release:
-	spoor_plan_free(rule);
-	release(&r);
+	spoor_hunt_end(&h);
 	return err;
 }

@@ -38,6 +38,7 @@ struct scenario {
 	unsigned int unmap_at; /* round: region 1 goes, and never comes back */
 	uint64_t strict_ns; /* a downtime that must be met */
 	bool remap_when_told; /* of a tracker's failure, from the event */
+	const char *moved_to; /* a space, by the plan's first line */
 };
 
 /* What a side found; shared memory. */
@@ -172,6 +173,9 @@ static int run_source(struct side *side, const struct spoor_run_opts *opts,
 	for (size_t i = 0; i < plan->nr_lines; i++)
 		add(side->r->notes, sizeof(side->r->notes),
 		    plan->lines[i].covered_by, "\n");
+	if (s->moved_to)
+		snprintf(plan->lines[0].space, sizeof(plan->lines[0].space),
+			 "%s", s->moved_to);
 	atomic_store(&side->mapping, s->remap);
 	if (s->remap)
 		pthread_create(&side->mapper, NULL, map_main, side);
@@ -415,6 +419,23 @@ static void quiet_is_refused_where_p2p_stops_peers(void **state)
 	done(r);
 }
 
+static void a_plan_for_another_space_is_refused(void **state)
+{
+	const struct scenario s = {
+		.config = { .regions = REGIONS,
+			    .devices = { { .name = "nic0",
+					   .backend = SPOOR_SPACE_IOMMUFD } } },
+		.moved_to = "elsewhere",
+	};
+	struct report *r = migrate(&s);
+
+	(void)state;
+	assert_int_equal(r[0].ret, -EPERM);
+	assert_says(r[0].error, "nic0 is to be in space elsewhere, but it is "
+				"attached to ");
+	done(r);
+}
+
 static void log_that_fails_is_restarted_once_and_then_dropped(void **state)
 {
 	struct scenario s = {
@@ -525,6 +546,7 @@ int main(void)
 			what_is_read_at_the_stop_only_meets_no_strict_downtime),
 		cmocka_unit_test(early_suspension_loses_nothing),
 		cmocka_unit_test(quiet_is_refused_where_p2p_stops_peers),
+		cmocka_unit_test(a_plan_for_another_space_is_refused),
 		cmocka_unit_test(
 			log_that_fails_is_restarted_once_and_then_dropped),
 		cmocka_unit_test(memory_comes_and_goes_while_it_migrates),

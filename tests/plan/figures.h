@@ -10,22 +10,24 @@
 #define G  (1ull << 30)
 #define MS 1000000ull
 
-#define MAX_DEVICES 6
-#define MAX_PAGES   4
-#define MAX_POINTS  4
+#define MAX_DEVICES  6
+#define MAX_PAGES    4
+#define MAX_POINTS   4
+#define MAX_TRACKERS (2 * MAX_DEVICES + 16)
 
 /* Everything a prediction needs, in one place that the stack holds. */
 struct world {
 	struct spoor_device_fact devices[MAX_DEVICES];
-	struct spoor_space_fact spaces[2];
+	struct spoor_space_fact spaces[3];
+	struct spoor_place_fact places[2 * MAX_DEVICES];
 	struct spoor_plan_override overrides[8];
 	struct spoor_plan_input input;
 	struct spoor_profile profile;
 	struct spoor_profile_device figures[MAX_DEVICES];
-	struct spoor_profile_tracker trackers[2 * MAX_DEVICES + 4];
-	struct spoor_profile_page pages[2 * MAX_DEVICES + 4][MAX_PAGES];
-	struct spoor_dirty_point points[2 * MAX_DEVICES + 4][MAX_PAGES]
-				       [MAX_POINTS];
+	struct spoor_profile_tracker trackers[MAX_TRACKERS];
+	struct spoor_profile_page pages[MAX_TRACKERS][MAX_PAGES];
+	struct spoor_dirty_point points[MAX_TRACKERS][MAX_PAGES][MAX_POINTS];
+	char attached[MAX_TRACKERS][MAX_DEVICES][64];
 	char names[MAX_DEVICES][8];
 	struct spoor_link_fact link;
 	struct spoor_target target;
@@ -45,13 +47,16 @@ static inline void world_init(struct world *w)
 {
 	*w = (struct world){
 		.spaces = { { .name = "main", .backend = SPOOR_SPACE_IOMMUFD },
-			    { .name = "lone", .backend = SPOOR_SPACE_TYPE1 } },
+			    { .name = "lone", .backend = SPOOR_SPACE_TYPE1 },
+			    { .name = "accel",
+			      .backend = SPOOR_SPACE_IOMMUFD } },
 		.target = { .downtime_ns = 50 * MS },
 	};
 	w->input = (struct spoor_plan_input){ .size = sizeof(w->input),
 					      .devices = w->devices,
 					      .spaces = w->spaces,
-					      .nr_spaces = 2,
+					      .nr_spaces = 3,
+					      .places = w->places,
 					      .overrides = w->overrides,
 					      .memory_bytes = 2 * G };
 	w->profile = (struct spoor_profile){
@@ -93,6 +98,40 @@ static inline struct spoor_device_fact *world_device(struct world *w)
 	w->figures[i].name[1] = (char)('0' + i);
 	w->profile.nr_devices = w->input.nr_devices;
 	return &w->devices[i];
+}
+
+/* A space that the last device could be moved to; nothing tracks it there. */
+static inline struct spoor_place_fact *world_place(struct world *w,
+						   size_t space)
+{
+	const size_t device = w->input.nr_devices - 1;
+	struct spoor_place_fact *p = &w->places[w->input.nr_places++];
+
+	*p = (struct spoor_place_fact){
+		.device = device,
+		.space = space,
+		.eligible = true,
+		.reach_bytes = w->devices[device].reach_bytes,
+		.iommu = { .why = "there is none" },
+		.pinned = { .why = "there is none" },
+	};
+	return p;
+}
+
+/* The last tracker's figures are with these devices attached, by bits. */
+static inline void world_attached(struct world *w, unsigned int devices)
+{
+	const size_t t = w->profile.nr_trackers - 1;
+	size_t nr = 0;
+
+	w->trackers[t].attached = w->attached[t];
+	for (size_t i = 0; i < MAX_DEVICES; i++) {
+		if (!(devices >> i & 1))
+			continue;
+		w->attached[t][nr][0] = 'd';
+		w->attached[t][nr++][1] = (char)('0' + i);
+	}
+	w->trackers[t].nr_attached = nr;
 }
 
 /* A tracker in the profile that reports @rate bytes a second, up to @set. */
