@@ -149,19 +149,36 @@ static int measure_machine(struct bench *b)
 	return r;
 }
 
+/* Somebody is there who is not by the file. */
+static json_t *page_json(const struct bench_tracker *k,
+			 const struct spoor_profile_page *page)
+{
+	json_t *o = profile_page_json(page), *who = json_array();
+
+	for (size_t i = 0; i < k->nr_attached; i++)
+		json_array_append_new(who, json_string(k->attached[i]));
+	if (o && k->nr_attached)
+		json_object_set(o, "attached", who);
+	json_decref(who);
+	return o;
+}
+
 static int measure_page(struct bench *b, struct bench_tracker *k, uint64_t size)
 {
 	const struct spoor_profile_page *page;
+	char name[200];
 	int r;
 
-	if (bench_page(b->p, k->name, size))
+	if (bench_page(b->p, k, size))
 		return 0;
-	tell_begun(b, k->name, size);
+	profile_tracker_say(name, sizeof(name), k->name, k->attached,
+			    k->nr_attached);
+	tell_begun(b, name, size);
 	r = bench_one_page(b, k, size);
-	page = bench_page(b->p, k->name, size);
+	page = bench_page(b->p, k, size);
 	if (!r && page) {
 		tell_profile(b);
-		tell_measured(b, profile_page_json(page), "tracker", k->name);
+		tell_measured(b, page_json(k, page), "tracker", k->name);
 	}
 	if (!r || r == -ECANCELED || r == -ENOMEM)
 		return r;
@@ -176,7 +193,7 @@ static void count_steps(struct bench *b)
 		      !b->p->send_bytes_per_s.origin;
 	for (size_t i = 0; i < b->nr_trackers; i++)
 		for (size_t k = 0; k < b->trackers[i].nr_sizes; k++)
-			b->nr_steps += !bench_page(b->p, b->trackers[i].name,
+			b->nr_steps += !bench_page(b->p, &b->trackers[i],
 						   b->trackers[i].sizes[k]);
 }
 

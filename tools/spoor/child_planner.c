@@ -11,6 +11,7 @@
 
 #include "child.h"
 #include "cmd.h"
+#include "plan_facts.h"
 #include "planner.h"
 #include "profile_file.h"
 
@@ -19,7 +20,7 @@ static void tell(void *child, json_t *event)
 	child_tell(child, event);
 }
 
-static void plan(struct child *c, const struct spoor_device_fact *facts)
+static void plan(struct child *c, struct spoor_device_fact *facts)
 {
 	struct spoor_profile *profile = NULL;
 	struct jp_error error = { "" };
@@ -37,6 +38,7 @@ static void plan(struct child *c, const struct spoor_device_fact *facts)
 		child_tell_failed(c, EXIT_USAGE, error.text);
 		return;
 	}
+	plan_facts_survey(facts, c->mf, profile);
 	p.profile = profile;
 	r = planner_run(&p);
 	if (r)

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * spoor bench: measure a machine's trackers on this host.
- *
- * The profile is written whenever something was added to it, so that what an
- * interrupt cuts short goes on from there.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +10,6 @@
 #include "tools/spoor/bench/bench.h"
 #include "compare/compare.h"
 #include "cmd.h"
-#include "migrate.h"
 #include "profile_file.h"
 #include "report.h"
 #include "session.h"
@@ -49,107 +45,6 @@ static int check_output(const struct opts *o, const struct machine_file *mf)
 	output_complain("-o %s: %s: remove it, or name another file", o->output,
 			why);
 	return EXIT_USAGE;
-}
-
-struct kept {
-	const json_t *line; /* that was written last */
-	struct spoor_profile *p;
-	int err; /* of writing */
-};
-
-/* 0, or -errno; then there is no point in measuring on. */
-static int keep(struct kept *k, const struct session *s)
-{
-	struct spoor_profile *p = NULL;
-	struct jp_error error;
-	int r;
-
-	if (!s->source.result || s->source.result == k->line)
-		return 0;
-	k->line = s->source.result;
-	r = profile_file_read(&p, json_object_get(k->line, "profile"), &error);
-	if (!r && s->o->output)
-		r = profile_file_save(p, s->o->output);
-	if (r) {
-		profile_file_free(p);
-		return k->err = r;
-	}
-	profile_file_free(k->p);
-	k->p = p;
-	return 0;
-}
-
-static bool finished(const struct session *s)
-{
-	return s->source.done || s->source.failed || !s->source.open ||
-	       s->out.broken;
-}
-
-/* The loop looks at each profile: lines of the side are the side's. */
-static const json_t *seen;
-
-static bool news(const struct session *s)
-{
-	return finished(s) || s->source.result != seen;
-}
-
-static void watch(struct session *s, struct kept *k, struct verdict *v)
-{
-	/* An interrupt may come along with a profile. */
-	while (!finished(s) && !k->err && !s->interrupts) {
-		seen = k->line;
-		if (!session_wait(s, news, UINT64_MAX, true))
-			break;
-		keep(k, s);
-	}
-	keep(k, s);
-	if (k->err) {
-		snprintf(v->error, sizeof(v->error), "%s: %s",
-			 s->o->output ? s->o->output : "profile",
-			 strerror(-k->err));
-	} else if (s->source.done) {
-		v->exit = EXIT_DONE;
-	} else if (s->source.failed) {
-		const char *why = json_string_value(
-			json_object_get(s->source.failed, "error"));
-
-		v->exit = (int)json_integer_value(
-			json_object_get(s->source.failed, "exit"));
-		snprintf(v->error, sizeof(v->error), "%s", why ? why : "");
-	} else if (s->out.broken) {
-		snprintf(v->error, sizeof(v->error),
-			 "what it prints cannot be written");
-	} else if (s->interrupts) {
-		v->exit = EXIT_INTERRUPTED;
-		snprintf(v->error, sizeof(v->error), "interrupted%s%s",
-			 k->p && s->o->output ? "; what was measured is in "
-					      : "",
-			 k->p && s->o->output ? s->o->output : "");
-	} else {
-		char how[80];
-
-		snprintf(v->error, sizeof(v->error),
-			 "while it was measured, "
-			 "%s",
-			 side_how_it_ended(&s->source, how, sizeof(how)));
-	}
-}
-
-int bench_measure(struct session *s, struct spoor_profile **ret,
-		  struct verdict *v)
-{
-	struct kept k = { .line = NULL };
-	int r = side_spawn(&s->source, "source", "machine-bench", s->o,
-			   s->o->args[0], s->mf, s->stamps_fd, 0);
-
-	if (r)
-		return r;
-	s->has_source = true;
-	*v = (struct verdict){ .exit = EXIT_FAILED, .running = "none" };
-	if (migrate_begin(s, v))
-		watch(s, &k, v);
-	*ret = k.p;
-	return 0;
 }
 
 static void tell(struct session *s, const struct spoor_profile *p,

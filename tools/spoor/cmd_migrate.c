@@ -10,6 +10,7 @@
 int cmd_migrate(const struct opts *o)
 {
 	struct machine_file *mf = NULL, *dest = NULL;
+	struct opts there = *o;
 	struct report *report = NULL;
 	struct session s;
 	struct verdict v;
@@ -20,8 +21,9 @@ int cmd_migrate(const struct opts *o)
 				"destination has a machine file of its own");
 		r = EXIT_USAGE;
 	}
+	there.own_spaces = true;
 	if (!r && o->dest_machine)
-		r = cmd_load(&dest, o->dest_machine, o, false);
+		r = cmd_load(&dest, o->dest_machine, &there, false);
 	if (!r)
 		r = cmd_fits(mf, o->to ? 1 : 2);
 	if (!r)

@@ -11,6 +11,7 @@
 #include "cmd.h"
 #include "migrate.h"
 #include "plan_facts.h"
+#include "plan_figures.h"
 #include "plan_file.h"
 #include "planner.h"
 #include "profile_file.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What single keys of a machine file cannot tell: overlaps, names, files that
- * are not there, lines of policy that contradict each other.
+ * are not there.  Its policy is looked at in machine_policy.c.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#include <spoor/plan.h>
 
 #include "machine_file.h"
 #include "units.h"
@@ -127,8 +125,8 @@ static int check_gratuitous(const struct machine_file *mf,
 			    i, s->name);
 }
 
-static struct mf_device *find_device(const struct machine_file *mf,
-				     const char *name, size_t len)
+struct mf_device *mf_find_device(const struct machine_file *mf,
+				 const char *name, size_t len)
 {
 	for (size_t i = 0; i < mf->nr_devices; i++)
 		if (strlen(mf->devices[i].name) == len &&
@@ -137,18 +135,25 @@ static struct mf_device *find_device(const struct machine_file *mf,
 	return NULL;
 }
 
+bool mf_find_space(const struct machine_file *mf, const char *name, size_t *ret)
+{
+	for (size_t s = 0; s < mf->nr_spaces; s++)
+		if (!strcmp(mf->spaces[s].name, name)) {
+			*ret = s;
+			return true;
+		}
+	return false;
+}
+
 static int find_space(const struct machine_file *mf, struct mf_device *d,
 		      size_t i, struct jp_error *error)
 {
-	if (!d->space_name[0]) {
-		d->space = 0;
+	const bool found = !d->space_name[0] ||
+			   mf_find_space(mf, d->space_name, &d->space);
+
+	d->home = d->space;
+	if (found)
 		return 0;
-	}
-	for (size_t s = 0; s < mf->nr_spaces; s++)
-		if (!strcmp(mf->spaces[s].name, d->space_name)) {
-			d->space = s;
-			return 0;
-		}
 	return jp_error_set(error, "devices[%zu].space: \"%s\": no such space",
 			    i, d->space_name);
 }
@@ -174,7 +179,7 @@ static int check_work(const struct machine_file *mf, const struct mf_device *d,
 				    i, w->request, w->set);
 	if (!w->p2p[0])
 		return 0;
-	peer = find_device(mf, w->p2p, strlen(w->p2p));
+	peer = mf_find_device(mf, w->p2p, strlen(w->p2p));
 	if (!peer || peer->model != MF_NIC || peer == d)
 		return jp_error_set(error,
 				    "devices[%zu].work.p2p: \"%s\": must be a "
@@ -311,145 +316,4 @@ int machine_check_contents(const struct machine_file *mf,
 				r->size);
 	}
 	return 0;
-}
-
-static const char *override_of(const struct machine_file *mf,
-			       const char *device, const char *what)
-{
-	char key[96];
-
-	snprintf(key, sizeof(key), "%s.%s", device, what);
-	for (size_t i = 0; i < mf->policy.nr_overrides; i++)
-		if (!strcmp(mf->policy.overrides[i].key, key))
-			return mf->policy.overrides[i].value;
-	return NULL;
-}
-
-static bool one_of(const char *value, const char *const *words)
-{
-	for (; *words; words++)
-		if (!strcmp(value, *words))
-			return true;
-	return false;
-}
-
-static int check_override(const struct machine_file *mf,
-			  const struct mf_override *o, struct jp_error *error)
-{
-	static const char *const trackers[] = { "device", "iommu", "pinned",
-						"all",	  "none",  NULL };
-	static const char *const whens[] = { "together", "before-bulk",
-					     "after-bulk", NULL };
-	static const char *const hows[] = { "stop", "quiet", NULL };
-	const char *dot = strchr(o->key, '.');
-	uint64_t size;
-
-	if (!dot || !find_device(mf, o->key, (size_t)(dot - o->key)))
-		return jp_error_set(error, "policy.%s: no such device", o->key);
-	if (!strcmp(dot, ".tracker"))
-		return one_of(o->value, trackers)
-			       ? 0
-			       : jp_error_set(
-					 error,
-					 "policy.%s: \"%s\": must be "
-					 "\"device\", \"iommu\", \"pinned\", "
-					 "\"all\" or \"none\"",
-					 o->key, o->value);
-	if (!strcmp(dot, ".suspend"))
-		return one_of(o->value, whens)
-			       ? 0
-			       : jp_error_set(
-					 error,
-					 "policy.%s: \"%s\": must be "
-					 "\"together\", \"before-bulk\" or "
-					 "\"after-bulk\"",
-					 o->key, o->value);
-	if (!strcmp(dot, ".how"))
-		return one_of(o->value, hows)
-			       ? 0
-			       : jp_error_set(
-					 error,
-					 "policy.%s: \"%s\": must be \"stop\" "
-					 "or \"quiet\"",
-					 o->key, o->value);
-	if (strcmp(dot, ".page_size") != 0)
-		return jp_error_set(
-			error,
-			"policy.%s: unknown key; known are "
-			"NAME.tracker, NAME.page_size, NAME.suspend "
-			"and NAME.how",
-			o->key);
-	if (units_size(o->value, &size) || size < MF_PAGE ||
-	    (size & (size - 1)))
-		return jp_error_set(error,
-				    "policy.%s: \"%s\": must be a power of two "
-				    "of at least 4K",
-				    o->key, o->value);
-	return 0;
-}
-
-/* Lines that cannot both hold, whatever the hardware. */
-static int check_contradictions(const struct machine_file *mf,
-				struct jp_error *error)
-{
-	const char *name = mf->policy.name;
-	bool stop_copy =
-		!strcmp(name, "stop-copy") || !strcmp(name, "strict:stop-copy");
-
-	for (size_t i = 0; i < mf->nr_devices; i++) {
-		const char *dev = mf->devices[i].name;
-		const char *tracker = override_of(mf, dev, "tracker");
-		const char *page = override_of(mf, dev, "page_size");
-
-		if (page && tracker &&
-		    (!strcmp(tracker, "none") || !strcmp(tracker, "all")))
-			return jp_error_set(error,
-					    "policy.%s.page_size: \"%s\": "
-					    "contradicts policy.%s.tracker, "
-					    "\"%s\", which has no page size",
-					    dev, page, dev, tracker);
-		if (stop_copy && tracker && strcmp(tracker, "none") != 0)
-			return jp_error_set(error,
-					    "policy.%s.tracker: \"%s\": "
-					    "contradicts policy.name, \"%s\", "
-					    "which tracks nothing",
-					    dev, tracker, name);
-	}
-	return 0;
-}
-
-int machine_check_policy(const struct machine_file *mf, struct jp_error *error)
-{
-	const char *name = mf->policy.name;
-	const char *const *known = spoor_plan_policies();
-	int r = 0;
-
-	if (!strncmp(name, "strict:", 7))
-		name += 7;
-	if (!one_of(name, known)) {
-		char text[200] = "";
-		size_t used = 0;
-
-		for (size_t i = 0; known[i] && used < sizeof(text); i++)
-			used += (size_t)snprintf(text + used,
-						 sizeof(text) - used, "%s%s",
-						 i ? ", " : "", known[i]);
-		return jp_error_set(
-			error,
-			"policy.name: \"%s\": must be one of %s, or "
-			"\"strict:\" and one",
-			mf->policy.name, text);
-	}
-	for (size_t i = 0; i < mf->policy.nr_gap_devices; i++) {
-		const char *device = mf->policy.gap_devices[i];
-
-		if (!find_device(mf, device, strlen(device)))
-			return jp_error_set(error,
-					    "policy.gap_devices[%zu]: \"%s\": "
-					    "no such device",
-					    i, device);
-	}
-	for (size_t i = 0; i < mf->policy.nr_overrides && !r; i++)
-		r = check_override(mf, &mf->policy.overrides[i], error);
-	return r ? r : check_contradictions(mf, error);
 }

@@ -103,7 +103,8 @@ struct mf_device {
 	char vfio[128]; /* hardware: an address or path, or "" */
 	char vfio_user[128];
 	char space_name[MF_NAME_MAX];
-	size_t space; /* index of it */
+	size_t space; /* index of it, or of where policy puts the device */
+	size_t home; /* where the file has it */
 	char udp[64];
 	unsigned int migration;
 	uint64_t state_size, stop_ms;
@@ -186,12 +187,22 @@ int machine_check(struct machine_file *mf, struct jp_error *error);
 /* Are the files with the memory's contents there?  Sources only. */
 int machine_check_contents(const struct machine_file *mf,
 			   struct jp_error *error);
-/* Overrides and policy name, after the command line's were added. */
+/* machine_policy.c: lines and name, after the command line's were added. */
 int machine_check_policy(const struct machine_file *mf, struct jp_error *error);
+/* Then lines NAME.space are obeyed.  -EINVAL for where it cannot be. */
+int machine_place(struct machine_file *mf, struct jp_error *error);
+/* What does not depend on what trackers do; false: @why says it. */
+bool machine_can_be_in(const struct machine_file *mf, size_t device,
+		       size_t space, char *why, size_t len);
 
 bool machine_has_models(const struct machine_file *mf);
 
 const char *mf_model_name(unsigned int model);
+/* NULL: there is none.  @name is @len bytes. */
+struct mf_device *mf_find_device(const struct machine_file *mf,
+				 const char *name, size_t len);
+bool mf_find_space(const struct machine_file *mf, const char *name,
+		   size_t *ret);
 /* Does the guest drive it as an edu?  Hardware that has work: no other can. */
 bool mf_driven_as_edu(const struct mf_device *d);
 

@@ -45,11 +45,12 @@ static const struct option_entry table[] = {
 	  AT(listen) },
 	{ "policy", "P|FILE",
 	  "policy, or the file of a plan; wins over the machine file's",
-	  RUNS | VERB_CHILD, TEXT, AT(policy) },
+	  RUNS | VERB_RECEIVE | VERB_CHILD, TEXT, AT(policy) },
 	{ "set", "KEY=VALUE",
 	  "override a line of policy, as "
 	  "nic0.tracker=iommu; commas join several",
-	  RUNS | VERB_COMPARE | VERB_CHILD, SET, AT(sets) },
+	  RUNS | VERB_RECEIVE | VERB_BENCH | VERB_COMPARE | VERB_CHILD, SET,
+	  AT(sets) },
 	{ "verify", "full|off", "digest and compare both memories (full)",
 	  VERB_MIGRATE | VERB_RECEIVE | VERB_CHILD, ON_OFF, AT(no_verify) },
 	{ "cpu-tracker", "auto|async|sync", "mechanism that tracks the CPU",
@@ -119,6 +120,7 @@ static const struct option_entry table[] = {
 	{ "completion", NULL, "print a completion script for bash", VERB_HELP,
 	  FLAG, AT(completion) },
 	{ "help", NULL, "this text", VERB_ALL & ~VERB_CHILD, FLAG, AT(help) },
+	{ "own-spaces", NULL, NULL, VERB_CHILD, FLAG, AT(own_spaces) },
 	{ "control-fd", "N", NULL, VERB_CHILD, NUMBER, AT(control_fd) },
 	{ "stamps-fd", "N", NULL, VERB_CHILD, NUMBER, AT(stamps_fd) },
 	{ "side", "N", NULL, VERB_CHILD, NUMBER, AT(side) },
@@ -305,8 +307,8 @@ void opts_completion(FILE *out)
 	      out);
 }
 
-static int apply_set(struct machine_file *mf, const char *text, size_t len,
-		     struct jp_error *error)
+static int apply_set(const struct opts *o, struct machine_file *mf,
+		     const char *text, size_t len, struct jp_error *error)
 {
 	const char *eq = memchr(text, '=', len);
 	char key[96], value[64];
@@ -328,6 +330,8 @@ static int apply_set(struct machine_file *mf, const char *text, size_t len,
 	snprintf(key, sizeof(key), "%.*s", (int)(eq - text), text);
 	snprintf(value, sizeof(value), "%.*s",
 		 (int)(len - (size_t)(eq - text) - 1), eq + 1);
+	if (o->own_spaces && !strcmp(strchr(key, '.'), ".space"))
+		return 0;
 	return machine_file_override(mf, key, value, "");
 }
 
@@ -342,10 +346,13 @@ static int apply_policy(const struct opts *o, struct machine_file *mf,
 
 	if (!o->policy) {
 		snprintf(path, sizeof(path), "%s", mf->policy.file);
-		return path[0] ? plan_file_apply(mf, path, false, error) : 0;
+		return path[0] ? plan_file_apply(mf, path, 0, error) : 0;
 	}
 	if (machine_policy_is_file(o->policy))
-		return plan_file_apply(mf, o->policy, true, error);
+		return plan_file_apply(
+			mf, o->policy,
+			PLAN_WINS | (o->own_spaces ? PLAN_NO_SPACES : 0),
+			error);
 	if (strlen(o->policy) >= sizeof(mf->policy.name))
 		return jp_error_set(error, "--policy %s: no such policy",
 				    o->policy);
@@ -366,7 +373,7 @@ int opts_apply(const struct opts *o, struct machine_file *mf,
 
 			more = s[len] == ',';
 			if (len)
-				r = apply_set(mf, s, len, error);
+				r = apply_set(o, mf, s, len, error);
 			else
 				r = jp_error_set(error,
 						 "--set %s: must be "
@@ -376,5 +383,7 @@ int opts_apply(const struct opts *o, struct machine_file *mf,
 			s += len + more;
 		}
 	}
-	return r ? r : machine_check_policy(mf, error);
+	if (!r)
+		r = machine_check_policy(mf, error);
+	return r ? r : machine_place(mf, error);
 }

@@ -45,6 +45,8 @@ struct opts {
 	size_t nr_sets;
 	uint64_t for_ms, interval_ms; /* 0: no end */
 	uint64_t repeat; /* compare */
+	/* --dest-machine has spaces of its own: NAME.space is of the source. */
+	bool own_spaces;
 	/* children only */
 	uint64_t control_fd, stamps_fd, side, parent;
 	/* what is left */

@@ -3,7 +3,6 @@
  * Facts without a survey; see plan_facts.h.  Softvfio's devices do as their
  * keys say, so the file tells what trying them would.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <spoor/device.h>
 
 #include "plan_facts.h"
+#include "plan_figures.h"
 
 uint64_t plan_facts_memory(const struct machine_file *mf)
 {
@@ -38,24 +38,10 @@ static void there_is_not(struct spoor_tracker_fact *f, const char *why)
 	snprintf(f->why, sizeof(f->why), "%s", why);
 }
 
-static const struct spoor_profile_tracker *
-find_tracker(const struct spoor_profile *p, const char *name, const char *kind)
-{
-	char full[160];
-
-	snprintf(full, sizeof(full), "%s.%s", name, kind);
-	for (size_t i = 0; i < p->nr_trackers; i++)
-		if (!strcmp(p->trackers[i].name, full))
-			return &p->trackers[i];
-	return NULL;
-}
-
 static void in_profile(struct spoor_tracker_fact *f,
 		       enum spoor_tracker_kind kind,
-		       const struct spoor_profile *profile, const char *name)
+		       const struct spoor_profile_tracker *t)
 {
-	const struct spoor_profile_tracker *t =
-		find_tracker(profile, name, spoor_tracker_kind_name(kind));
 	uint64_t sizes = 0;
 
 	for (size_t i = 0; t && i < t->nr_pages; i++)
@@ -80,44 +66,57 @@ static void own_tracker(struct spoor_tracker_fact *f, const struct mf_device *d)
 				       : SPOOR_TRACKER_QUIET_READ);
 }
 
-/* Does every device of this container pin what it uses? */
-static bool all_pin(const struct machine_file *mf, size_t space)
+/* A driver of hardware that pins was seen to when it was measured. */
+static bool pins(const struct machine_file *mf,
+		 const struct spoor_profile *profile, size_t i)
 {
-	for (size_t i = 0; i < mf->nr_devices; i++) {
-		const struct mf_device *d = &mf->devices[i];
+	const struct mf_device *d = &mf->devices[i];
 
-		if (d->space == space && d->model != MF_MDEV &&
-		    !(d->model == MF_NIC && d->pins.gratuitous))
+	if (d->model == MF_NO_MODEL)
+		return profile &&
+		       plan_figures_with(mf, profile, i, SPOOR_TRACKER_PINNED);
+	return d->model == MF_MDEV ||
+	       (d->model == MF_NIC && d->pins.gratuitous);
+}
+
+static bool all_pin(const struct machine_file *mf,
+		    const struct spoor_profile *profile, size_t space)
+{
+	for (size_t i = 0; i < mf->nr_devices; i++)
+		if (mf->devices[i].space == space && !pins(mf, profile, i))
 			return false;
-	}
 	return true;
 }
 
-static void space_trackers(struct spoor_device_fact *fact,
-			   const struct machine_file *mf,
-			   const struct mf_space *s, size_t index)
+/* As long as all in a container pin. */
+static void space_trackers(struct spoor_tracker_fact *iommu,
+			   struct spoor_tracker_fact *pinned,
+			   const struct mf_device *d, const struct mf_space *s)
 {
 	if (s->backend == MF_TYPE1) {
-		there_is_not(&fact->iommu, "its space is a type1 container");
-		there_is(&fact->pinned, SPOOR_TRACKER_PINNED, MF_PAGE,
-			 all_pin(mf, index) ? 0 : SPOOR_TRACKER_EVERYTHING);
+		there_is_not(iommu, "its space is a type1 container");
+		there_is(pinned, SPOOR_TRACKER_PINNED, MF_PAGE, 0);
 		return;
 	}
-	there_is_not(&fact->pinned, "its space is no type1 container");
-	if (s->dirty_tracking)
-		there_is(&fact->iommu, SPOOR_TRACKER_IOMMU, s->iommu_page,
+	there_is_not(pinned, "its space is no type1 container");
+	if (d->model == MF_MDEV)
+		there_is_not(iommu,
+			     "it is emulated: no IOMMU sees what it writes");
+	else if (s->dirty_tracking)
+		there_is(iommu, SPOOR_TRACKER_IOMMU, s->iommu_page,
 			 SPOOR_TRACKER_EXACT);
 	else
-		there_is_not(&fact->iommu,
-			     "its space has no \"dirty_tracking\"");
+		there_is_not(iommu, "its space has no \"dirty_tracking\"");
 }
 
-static const char *reaches_peer(const struct machine_file *mf, size_t i)
+/* Only a nic has a BAR that others can write to. */
+static const char *reaches_peer(const struct machine_file *mf, size_t i,
+				size_t space)
 {
-	if (!mf->spaces[mf->devices[i].space].p2p)
+	if (!mf->spaces[space].p2p)
 		return NULL;
 	for (size_t k = 0; k < mf->nr_devices; k++)
-		if (k != i)
+		if (k != i && mf->devices[k].model == MF_NIC)
 			return mf->devices[k].name;
 	return NULL;
 }
@@ -135,6 +134,36 @@ static unsigned int migration_of(const struct mf_device *d)
 	return bits;
 }
 
+static void model_fact(struct spoor_device_fact *f,
+		       const struct machine_file *mf,
+		       const struct spoor_profile *profile, size_t i)
+{
+	const struct mf_device *d = &mf->devices[i];
+
+	f->migration = migration_of(d);
+	f->state_bytes = d->state_size;
+	own_tracker(&f->own, d);
+	space_trackers(&f->iommu, &f->pinned, d, &mf->spaces[d->space]);
+	if (f->pinned.usable && !all_pin(mf, profile, d->space))
+		f->pinned.caps.flags |= SPOOR_TRACKER_EVERYTHING;
+}
+
+static void hardware_fact(struct spoor_device_fact *f,
+			  const struct machine_file *mf,
+			  const struct spoor_profile *profile, size_t i)
+{
+	const size_t space = mf->devices[i].space;
+
+	f->migration = SPOOR_MIGRATION_STOP_COPY | SPOOR_MIGRATION_P2P;
+	in_profile(&f->own, SPOOR_TRACKER_DEVICE,
+		   plan_figures_own(mf, profile, i));
+	in_profile(&f->iommu, SPOOR_TRACKER_IOMMU,
+		   plan_figures_there(mf, profile, space, SPOOR_TRACKER_IOMMU));
+	in_profile(
+		&f->pinned, SPOOR_TRACKER_PINNED,
+		plan_figures_there(mf, profile, space, SPOOR_TRACKER_PINNED));
+}
+
 struct spoor_device_fact *plan_facts(const struct machine_file *mf,
 				     const struct spoor_profile *profile)
 {
@@ -143,7 +172,6 @@ struct spoor_device_fact *plan_facts(const struct machine_file *mf,
 
 	for (size_t i = 0; facts && i < mf->nr_devices; i++) {
 		const struct mf_device *d = &mf->devices[i];
-		const struct mf_space *s = &mf->spaces[d->space];
 		struct spoor_device_fact *f = &facts[i];
 
 		f->name = d->name;
@@ -151,113 +179,76 @@ struct spoor_device_fact *plan_facts(const struct machine_file *mf,
 		f->p2p_stops_all = d->p2p_stops == 1;
 		f->noiommu = d->noiommu;
 		f->reach_bytes = plan_facts_memory(mf);
-		f->reaches_peer = reaches_peer(mf, i);
-		if (d->model == MF_NO_MODEL) {
-			f->migration =
-				SPOOR_MIGRATION_STOP_COPY | SPOOR_MIGRATION_P2P;
-			in_profile(&f->own, SPOOR_TRACKER_DEVICE, profile,
-				   d->name);
-			in_profile(&f->iommu, SPOOR_TRACKER_IOMMU, profile,
-				   s->name);
-			in_profile(&f->pinned, SPOOR_TRACKER_PINNED, profile,
-				   s->name);
-			continue;
-		}
-		f->migration = migration_of(d);
-		f->state_bytes = d->state_size;
-		own_tracker(&f->own, d);
-		space_trackers(f, mf, s, d->space);
+		f->reaches_peer = reaches_peer(mf, i, d->space);
+		f->pins = pins(mf, profile, i);
+		if (d->model == MF_NO_MODEL)
+			hardware_fact(f, mf, profile, i);
+		else
+			model_fact(f, mf, profile, i);
 	}
 	return facts;
 }
 
-static const struct spoor_profile_device *
-find_device(const struct spoor_profile *p, const char *name)
+void plan_facts_survey(struct spoor_device_fact *facts,
+		       const struct machine_file *mf,
+		       const struct spoor_profile *profile)
 {
-	for (size_t i = 0; i < p->nr_devices; i++)
-		if (!strcmp(p->devices[i].name, name))
-			return &p->devices[i];
-	return NULL;
-}
-
-static bool lend_device(struct spoor_profile *to, const struct mf_device *d,
-			const struct spoor_profile *from)
-{
-	const struct spoor_profile_device *f = find_device(from, d->name);
-	struct spoor_profile_device *copy = &to->devices[to->nr_devices];
-
-	if (f)
-		return false;
-	f = find_device(from, mf_model_name(d->model));
-	if (!f)
-		f = find_device(from, "*");
-	if (!f)
-		return false;
-	*copy = *f;
-	snprintf(copy->name, sizeof(copy->name), "%s", d->name);
-	to->nr_devices++;
-	return true;
-}
-
-static bool lend_tracker(struct spoor_profile *to, const char *owner,
-			 const char *model, const char *kind,
-			 const struct spoor_profile *from)
-{
-	const struct spoor_profile_tracker *f = find_tracker(from, owner, kind);
-	struct spoor_profile_tracker *copy = &to->trackers[to->nr_trackers];
-
-	if (f || find_tracker(to, owner, kind))
-		return false;
-	if (model)
-		f = find_tracker(from, model, kind);
-	if (!f)
-		f = find_tracker(from, "*", kind);
-	if (!f)
-		return false;
-	*copy = *f;
-	snprintf(copy->name, sizeof(copy->name), "%s.%s", owner, kind);
-	to->nr_trackers++;
-	return true;
-}
-
-int plan_profile_fit(struct spoor_profile *ret, const struct machine_file *mf,
-		     const struct spoor_profile *profile, size_t *nr_lent)
-{
-	const size_t nr = mf->nr_devices;
-	struct spoor_profile p = *profile;
-
-	*nr_lent = 0;
-	p.devices = calloc(p.nr_devices + nr + 1, sizeof(*p.devices));
-	p.trackers = calloc(p.nr_trackers + 3 * nr + 1, sizeof(*p.trackers));
-	if (!p.devices || !p.trackers) {
-		plan_profile_clear(&p);
-		return -ENOMEM;
+	for (size_t i = 0; i < mf->nr_devices; i++) {
+		/* Spaces that nobody uses were not opened. */
+		facts[i].space = mf->devices[i].space;
+		facts[i].pins |= pins(mf, profile, i);
 	}
-	if (p.nr_devices)
-		memcpy(p.devices, profile->devices,
-		       p.nr_devices * sizeof(*p.devices));
-	if (p.nr_trackers)
-		memcpy(p.trackers, profile->trackers,
-		       p.nr_trackers * sizeof(*p.trackers));
-	for (size_t i = 0; i < nr; i++) {
-		const struct mf_device *d = &mf->devices[i];
-		const char *space = mf->spaces[d->space].name;
-		bool lent = lend_device(&p, d, profile);
-
-		lent |= lend_tracker(&p, d->name, mf_model_name(d->model),
-				     "device", profile);
-		lent |= lend_tracker(&p, space, NULL, "iommu", profile);
-		lent |= lend_tracker(&p, space, NULL, "pinned", profile);
-		*nr_lent += lent;
-	}
-	*ret = p;
-	return 0;
 }
 
-void plan_profile_clear(struct spoor_profile *p)
+/* What shares a group with others goes where they go. */
+static bool alone(const struct machine_file *mf, size_t i)
 {
-	free(p->devices);
-	free(p->trackers);
-	p->devices = NULL;
-	p->trackers = NULL;
+	for (size_t k = 0; k < mf->nr_devices; k++)
+		if (k != i && mf->devices[k].group == mf->devices[i].group &&
+		    mf->devices[i].model != MF_NO_MODEL)
+			return false;
+	return !mf->devices[i].noiommu;
+}
+
+static void add_place(struct spoor_place_fact *p, const struct machine_file *mf,
+		      const struct spoor_profile *profile, size_t i,
+		      size_t space)
+{
+	const struct mf_device *d = &mf->devices[i];
+	const struct mf_space *s = &mf->spaces[space];
+
+	*p = (struct spoor_place_fact){
+		.device = i,
+		.space = space,
+		.eligible = alone(mf, i) && s->p2p == mf->spaces[d->space].p2p,
+		.reach_bytes = plan_facts_memory(mf),
+		.reaches_peer = reaches_peer(mf, i, space),
+	};
+	if (d->model != MF_NO_MODEL) {
+		space_trackers(&p->iommu, &p->pinned, d, s);
+		return;
+	}
+	in_profile(&p->iommu, SPOOR_TRACKER_IOMMU,
+		   plan_figures_in(mf, profile, i, space, SPOOR_TRACKER_IOMMU));
+	in_profile(
+		&p->pinned, SPOOR_TRACKER_PINNED,
+		plan_figures_in(mf, profile, i, space, SPOOR_TRACKER_PINNED));
+}
+
+struct spoor_place_fact *plan_places(const struct machine_file *mf,
+				     const struct spoor_profile *profile,
+				     size_t *ret_nr)
+{
+	struct spoor_place_fact *places =
+		calloc(mf->nr_devices * mf->nr_spaces + 1, sizeof(*places));
+	char why[160];
+	size_t nr = 0;
+
+	for (size_t i = 0; places && i < mf->nr_devices; i++)
+		for (size_t s = 0; s < mf->nr_spaces; s++)
+			if (s != mf->devices[i].space &&
+			    machine_can_be_in(mf, i, s, why, sizeof(why)))
+				add_place(&places[nr++], mf, profile, i, s);
+	*ret_nr = nr;
+	return places;
 }

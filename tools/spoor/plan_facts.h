@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A machine's facts from its file alone: what a survey would find, without
- * opening anything; and a profile made to fit its devices.
+ * opening anything; and what it cannot find, as nothing is tried there.
  *
  * Threads: none shared.
  */
@@ -21,14 +21,19 @@ struct spoor_device_fact *plan_facts(const struct machine_file *mf,
 				     const struct spoor_profile *profile);
 uint64_t plan_facts_memory(const struct machine_file *mf);
 
+/* What a survey does not tell, into its @facts.  @profile may be NULL. */
+void plan_facts_survey(struct spoor_device_fact *facts,
+		       const struct machine_file *mf,
+		       const struct spoor_profile *profile);
+
 /*
- * @profile with figures for every device of @mf: where it has none of that
- * name, those of its model ("nic", "nic.device"), else of "*" ("*.device",
- * "*.iommu", "*.pinned").  Borrows the pages of @profile; -ENOMEM.  @nr_lent:
- * how many devices have such figures.  Release with plan_profile_clear().
+ * Where else each device could be, and what it would have there; free().  Not
+ * where its own keys do not let it be.  What reaches other peers than now, or
+ * shares a group, is not eligible.  Of hardware, what @profile has figures of
+ * with the device attached is there.  NULL: out of memory.
  */
-int plan_profile_fit(struct spoor_profile *ret, const struct machine_file *mf,
-		     const struct spoor_profile *profile, size_t *nr_lent);
-void plan_profile_clear(struct spoor_profile *p);
+struct spoor_place_fact *plan_places(const struct machine_file *mf,
+				     const struct spoor_profile *profile,
+				     size_t *ret_nr);
 
 #endif /* SPOOR_TOOL_PLAN_FACTS_H */

@@ -24,6 +24,7 @@ static const char *const hows[] = { "stop", "quiet", NULL };
 
 struct line {
 	char name[MF_NAME_MAX];
+	char space[MF_NAME_MAX]; /* "": not given */
 	unsigned int tracker, when, how;
 	uint64_t page_size; /* 0: not given */
 	char reason[512];
@@ -34,6 +35,7 @@ struct plan_file {
 	struct line *lines;
 	size_t nr;
 	const struct machine_file *mf;
+	unsigned int flags;
 };
 
 /* For people; nothing depends on it. */
@@ -96,6 +98,20 @@ static int name_fits(const struct jp *at, const struct plan_file *p, size_t i)
 	return 0;
 }
 
+static int space_fits(const struct jp *at, const struct plan_file *p,
+		      const struct line *l)
+{
+	const struct jp space = { at, "space", 0,
+				  json_object_get(at->value, "space"),
+				  at->error };
+	size_t s;
+
+	if (!l->space[0] || (p->flags & PLAN_NO_SPACES) ||
+	    mf_find_space(p->mf, l->space, &s))
+		return 0;
+	return jp_fail(&space, "is no space of this machine");
+}
+
 static int each_line(const struct jp *at, size_t i, void *ctx)
 {
 	static const struct jp_field fields[] = {
@@ -105,7 +121,8 @@ static int each_line(const struct jp *at, size_t i, void *ctx)
 		JP_FIELD(line, page_size, "page_size", read_page_size,
 			 .min = MF_PAGE, .max = 1ull << 40),
 		JP_FIELD(line, when, "suspend", read_suspend),
-		JP_FIELD(line, name, "space", pass_over),
+		JP_FIELD(line, space, "space", jp_read_text,
+			 .cap = MF_NAME_MAX),
 		JP_FIELD(line, name, "quiet_read", pass_over),
 		JP_FIELD(line, name, "covered_by", pass_over),
 		JP_FIELD(line, reason, "reason", jp_read_text,
@@ -119,7 +136,8 @@ static int each_line(const struct jp *at, size_t i, void *ctx)
 
 	*l = (struct line){ .tracker = UNSET, .when = UNSET, .how = UNSET };
 	p->nr = i + 1;
-	if (jp_object(at, fields, NR(fields), l) || name_fits(at, p, i))
+	if (jp_object(at, fields, NR(fields), l) || name_fits(at, p, i) ||
+	    space_fits(at, p, l))
 		return -EINVAL;
 	/* What has no page size is not asked for one. */
 	if (l->tracker == 0 || l->tracker == 4)
@@ -172,8 +190,10 @@ static int set(struct machine_file *mf, const struct line *l, const char *what,
 	return machine_file_override(mf, key, value, l->reason);
 }
 
-static int obey_line(struct machine_file *mf, const struct line *l, bool wins)
+static int obey_line(struct machine_file *mf, const struct line *l,
+		     unsigned int flags)
 {
+	const bool wins = flags & PLAN_WINS;
 	char size[24];
 	int r = 0;
 
@@ -186,10 +206,12 @@ static int obey_line(struct machine_file *mf, const struct line *l, bool wins)
 		r = set(mf, l, "suspend", whens[l->when], wins);
 	if (!r && l->how != UNSET)
 		r = set(mf, l, "how", hows[l->how], wins);
+	if (!r && l->space[0] && !(flags & PLAN_NO_SPACES))
+		r = set(mf, l, "space", l->space, wins);
 	return r;
 }
 
-static int obey(struct machine_file *mf, const struct plan_file *p, bool wins)
+static int obey(struct machine_file *mf, const struct plan_file *p)
 {
 	int r = 0;
 
@@ -197,14 +219,14 @@ static int obey(struct machine_file *mf, const struct plan_file *p, bool wins)
 		 p->stop_copy ? "stop-copy" : "auto");
 	/* Nothing is tracked then, and all are stopped together. */
 	for (size_t i = 0; i < p->nr && !r && !p->stop_copy; i++)
-		r = obey_line(mf, &p->lines[i], wins);
+		r = obey_line(mf, &p->lines[i], p->flags);
 	return r;
 }
 
-int plan_file_apply(struct machine_file *mf, const char *path, bool wins,
-		    struct jp_error *error)
+int plan_file_apply(struct machine_file *mf, const char *path,
+		    unsigned int flags, struct jp_error *error)
 {
-	struct plan_file p = { .mf = mf };
+	struct plan_file p = { .mf = mf, .flags = flags };
 	struct jp_error why = { "" };
 	json_t *root = NULL;
 	int r = jp_parse(path, &root, error);
@@ -218,7 +240,7 @@ int plan_file_apply(struct machine_file *mf, const char *path, bool wins,
 	if (!r)
 		r = jp_object(&at, plan_fields, NR(plan_fields), &p);
 	if (!r)
-		r = obey(mf, &p, wins);
+		r = obey(mf, &p);
 	if (r)
 		jp_error_set(error, "%s: %s", path,
 			     r == -ENOMEM ? "out of memory" : why.text);

@@ -16,6 +16,7 @@
 #include "child.h"
 #include "cmd.h"
 #include "plan_facts.h"
+#include "plan_figures.h"
 #include "planner.h"
 #include "profile_file.h"
 
@@ -28,6 +29,7 @@ struct asked {
 	struct spoor_plan_input input;
 	struct spoor_plan_override *overrides;
 	struct spoor_space_fact *spaces;
+	struct spoor_place_fact *places;
 	struct spoor_profile profile; /* fitted */
 	struct spoor_link_fact link;
 	struct spoor_target target;
@@ -114,10 +116,12 @@ static int ask(struct planner *p, struct asked *a)
 {
 	const struct machine_file *mf = p->mf;
 	const struct mf_policy *m = &mf->policy;
+	size_t nr_places = 0;
 
 	a->overrides = calloc(m->nr_overrides + 1, sizeof(*a->overrides));
 	a->spaces = calloc(mf->nr_spaces + 1, sizeof(*a->spaces));
-	if (!a->overrides || !a->spaces || fill_target(p, a))
+	a->places = plan_places(mf, p->profile, &nr_places);
+	if (!a->overrides || !a->spaces || !a->places || fill_target(p, a))
 		return -ENOMEM;
 	for (size_t i = 0; i < m->nr_overrides; i++) {
 		a->overrides[i].key = m->overrides[i].key;
@@ -147,6 +151,8 @@ static int ask(struct planner *p, struct asked *a)
 		.memory_bytes = p->memory_bytes,
 		.link_bytes_per_s = mf->link_rate,
 		.allow_unsafe_p2p = m->allow_unsafe_p2p,
+		.places = a->places,
+		.nr_places = nr_places,
 	};
 	return 0;
 }
@@ -212,13 +218,13 @@ static json_t *ms(uint64_t ns)
 
 static json_t *predicted_json(const struct spoor_prediction *p)
 {
-	return json_pack("{s:s, s:b, s:i, s:I, s:o, s:o, s:o, s:s, s:s}",
+	return json_pack("{s:s, s:b, s:i, s:I, s:o, s:o, s:o, s:s, s:s, s:s}",
 			 "origin", profile_origin_name(p->origin), "converged",
 			 p->converges, "rounds", (int)p->rounds, "bytes_sent",
 			 (json_int_t)p->bytes, "total_ms", ms(p->total_ns),
 			 "downtime_ms", ms(p->downtime_ns), "tracking_cpu_ms",
 			 ms(p->tracking_ns), "slowest", p->slowest, "missing",
-			 p->missing);
+			 p->missing, "unmeasured", p->unmeasured);
 }
 
 static json_t *event_of(const struct asked *a)
@@ -305,6 +311,9 @@ static int conclude(struct planner *p, struct asked *a, int r)
 		note(p, "warning",
 		     "the profile lacks a figure, which counts as 0: %s",
 		     a->predicted.missing);
+	if (a->is_predicted && a->predicted.unmeasured[0])
+		note(p, "info", "not a choice: %s; `spoor bench` measures that",
+		     a->predicted.unmeasured);
 	if (a->is_predicted && !a->predicted.converges)
 		note(p, "warning",
 		     "the downtime of %llu ms that was asked for cannot be "
@@ -327,6 +336,7 @@ int planner_run(struct planner *p)
 	spoor_plan_free(a.plan);
 	plan_profile_clear(&a.profile);
 	free(a.names);
+	free(a.places);
 	free(a.spaces);
 	free(a.overrides);
 	return r;

@@ -15,6 +15,8 @@
 #ifndef SPOOR_TOOL_PROFILE_FILE_H
 #define SPOOR_TOOL_PROFILE_FILE_H
 
+#include <stdbool.h>
+
 #include <spoor/profile.h>
 
 #include "jpath.h"
@@ -23,6 +25,7 @@
 #define PROFILE_TRACKERS_MAX 256
 #define PROFILE_POINTS_MAX   64 /* page sizes, and intervals */
 #define PROFILE_DEVICES_MAX  64
+#define PROFILE_LABEL_MAX    (160 + PROFILE_DEVICES_MAX * 66)
 
 /*
  * 0; -EINVAL: @error says what is wrong and where, a syntax error by its line,
@@ -47,6 +50,14 @@ json_t *profile_page_json(const struct spoor_profile_page *p);
 json_t *profile_device_json(const struct spoor_profile_device *d);
 /* Takes NULL; returns NULL. */
 struct spoor_profile *profile_file_free(struct spoor_profile *p);
+
+/* The same tracker, with the same devices attached. */
+bool profile_tracker_same(const struct spoor_profile_tracker *a,
+			  const struct spoor_profile_tracker *b);
+
+/* "main.iommu with nic0, dsa0" */
+void profile_tracker_say(char *buf, size_t len, const char *name,
+			 char (*attached)[64], size_t nr);
 
 /* "measured-sw"; "unmeasured" for none. */
 const char *profile_origin_name(enum spoor_origin origin);

@@ -41,6 +41,25 @@ static int needs(const struct jp *at, const char *key)
 	return jp_fail(at, "\"%s\" is missing", key);
 }
 
+static bool listed(const struct spoor_profile_tracker *t, const char *name)
+{
+	for (size_t i = 0; i < t->nr_attached; i++)
+		if (!strcmp(t->attached[i], name))
+			return true;
+	return false;
+}
+
+bool profile_tracker_same(const struct spoor_profile_tracker *a,
+			  const struct spoor_profile_tracker *b)
+{
+	if (strcmp(a->name, b->name) != 0 || a->nr_attached != b->nr_attached)
+		return false;
+	for (size_t i = 0; i < a->nr_attached; i++)
+		if (!listed(b, a->attached[i]))
+			return false;
+	return true;
+}
+
 /* As in the file; a figure that is given by hand may be its median alone. */
 struct figure {
 	double median, min, max;
@@ -221,6 +240,31 @@ static int read_kind(const struct jp *at, const struct jp_field *f, void *into)
 	return 0;
 }
 
+static int each_attached(const struct jp *at, size_t i, void *ctx)
+{
+	const struct jp_field name = {
+		.cap = sizeof(*((struct spoor_profile_tracker *)0)->attached)
+	};
+	struct spoor_profile_tracker *t = ctx;
+
+	t->nr_attached = i + 1;
+	if (jp_read_text(at, &name, t->attached[i]))
+		return -EINVAL;
+	for (size_t k = 0; k < i; k++)
+		if (!strcmp(t->attached[k], t->attached[i]))
+			return jp_fail(at, "is there twice");
+	return 0;
+}
+
+static int read_attached(const struct jp *at, const struct jp_field *f,
+			 void *into)
+{
+	struct spoor_profile_tracker *t = (void *)((char *)into - f->offset);
+	int r = room_for(at, sizeof(*t->attached), into);
+
+	return r ? r : jp_array(at, PROFILE_DEVICES_MAX, each_attached, t);
+}
+
 static int each_tracker(const struct jp *at, size_t i, void *ctx)
 {
 	static const struct jp_field fields[] = {
@@ -231,6 +275,8 @@ static int each_tracker(const struct jp *at, size_t i, void *ctx)
 			 .words = kinds),
 		JP_FIELD(spoor_profile_tracker, set_bytes, "set_bytes",
 			 jp_read_size, .max = SIZE_LIMIT),
+		JP_FIELD(spoor_profile_tracker, attached, "attached",
+			 read_attached),
 		JP_FIELD(spoor_profile_tracker, pages, "pages", read_pages),
 	};
 	struct spoor_profile *p = ctx;
@@ -242,7 +288,7 @@ static int each_tracker(const struct jp *at, size_t i, void *ctx)
 	if (r || needs(at, "name") || needs(at, "kind"))
 		return r ? r : -EINVAL;
 	for (size_t k = 0; k < i; k++)
-		if (!strcmp(p->trackers[k].name, t->name))
+		if (profile_tracker_same(&p->trackers[k], t))
 			return fail_at(at, "name", "is there twice");
 	return 0;
 }
@@ -410,6 +456,7 @@ struct spoor_profile *profile_file_free(struct spoor_profile *p)
 		for (size_t k = 0; k < t->nr_pages; k++)
 			free(t->pages[k].dirty);
 		free(t->pages);
+		free(t->attached);
 	}
 	free(p->trackers);
 	free(p->devices);

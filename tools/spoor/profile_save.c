@@ -14,6 +14,16 @@
 
 #include "profile_file.h"
 
+void profile_tracker_say(char *buf, size_t len, const char *name,
+			 char (*attached)[64], size_t nr)
+{
+	size_t used = (size_t)snprintf(buf, len, "%s", name);
+
+	for (size_t i = 0; i < nr && used < len; i++)
+		used += (size_t)snprintf(buf + used, len - used, "%s%s",
+					 i ? ", " : " with ", attached[i]);
+}
+
 /* Adds to an object; once something failed, nothing more is. */
 static void put(json_t *to, const char *key, json_t *value, int *err)
 {
@@ -77,11 +87,18 @@ static json_t *page_json(const struct spoor_profile_page *p, int *err)
 static json_t *tracker_json(const struct spoor_profile_tracker *t, int *err)
 {
 	json_t *o = json_object(), *pages = json_array();
+	json_t *attached = t->nr_attached ? json_array() : NULL;
 
 	put_text(o, "name", t->name, err);
 	put_text(o, "kind", spoor_tracker_kind_name(t->kind), err);
 	if (t->set_bytes)
 		put_number(o, "set_bytes", t->set_bytes, err);
+	for (size_t i = 0; i < t->nr_attached; i++)
+		if (json_array_append_new(attached,
+					  json_string(t->attached[i])))
+			*err = -ENOMEM;
+	if (attached)
+		put(o, "attached", attached, err);
 	for (size_t i = 0; i < t->nr_pages; i++)
 		if (json_array_append_new(pages, page_json(&t->pages[i], err)))
 			*err = -ENOMEM;

@@ -219,6 +219,7 @@ static const struct shape tracker[] = {
 	{ "name", TEXT, NEEDED, 0, NULL, NULL },
 	{ "kind", TEXT, 0, 0, NULL, NULL },
 	{ "set_bytes", SIZE, 0, 0, NULL, NULL },
+	{ "attached", TEXTS, 0, DEVICES_MAX, NULL, NULL },
 	{ "pages", OBJECTS, NEEDED, 64, page, NULL },
 	{ 0 },
 };

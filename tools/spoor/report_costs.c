@@ -62,6 +62,8 @@ static void set_up(struct alone *a, const struct spoor_profile *p,
 	struct spoor_tracker_fact *fact;
 
 	*a = (struct alone){ .tracker = *t, .profile = *p };
+	a->tracker.attached = NULL;
+	a->tracker.nr_attached = 0;
 	snprintf(a->tracker.name, sizeof(a->tracker.name), OWNER ".%s", kind);
 	a->profile.trackers = &a->tracker;
 	a->profile.nr_trackers = 1;
@@ -205,9 +207,12 @@ void report_costs(json_t *into, const struct spoor_profile *p,
 	struct alone a;
 
 	for (size_t i = 0; i < p->nr_trackers; i++) {
-		const char *name = p->trackers[i].name;
+		const struct spoor_profile_tracker *t = &p->trackers[i];
+		char name[PROFILE_LABEL_MAX];
 		int r = 0;
 
+		profile_tracker_say(name, sizeof(name), t->name, t->attached,
+				    t->nr_attached);
 		if (!shown(&p->trackers[i]))
 			continue;
 		set_up(&a, p, &p->trackers[i], links->downtime_ns);

@@ -73,6 +73,12 @@ void session_stop(struct session *s)
 	side_order(&s->destination, "quit");
 }
 
+void session_end_source(struct session *s)
+{
+	session_stop(s);
+	side_end(&s->source, PATIENCE_MS);
+}
+
 void session_close(struct session *s)
 {
 	session_stop(s);

@@ -58,6 +58,8 @@ void session_close(struct session *s);
 
 /* Ends children and clients, but keeps what they told. */
 void session_stop(struct session *s);
+/* Then another source can be started. */
+void session_end_source(struct session *s);
 
 typedef bool (*session_until)(const struct session *s);
 /*

@@ -154,6 +154,9 @@ static void make_args(struct child_args *a, const char *verb,
 		arg(a, "--set");
 		arg(a, sets);
 	}
+	/* The destination's, that is. */
+	if (o->own_spaces || (o->dest_machine && side))
+		arg(a, "--own-spaces");
 	if (o->no_verify) {
 		arg(a, "--verify");
 		arg(a, "off");

@@ -50,6 +50,9 @@ struct bench_tracker {
 	enum spoor_origin origin;
 	uint64_t set_bytes; /* working sets of what it covers */
 	size_t device; /* whose own it is; SIZE_MAX: it is nobody's own */
+	/* Who is in its space, where policy moved somebody; none: as filed. */
+	char (*attached)[MF_NAME_MAX];
+	size_t nr_attached;
 };
 
 struct bench {
@@ -79,7 +82,8 @@ double bench_median(struct bench_samples *s);
 
 /* profile.c: finding places in a profile, and making them; -ENOMEM. */
 struct spoor_profile_page *bench_page(const struct spoor_profile *p,
-				      const char *tracker, uint64_t page_size);
+				      const struct bench_tracker *k,
+				      uint64_t page_size);
 /* Takes what @page owns, also on failure. */
 int bench_put_page(struct spoor_profile *p, const struct bench_tracker *k,
 		   const struct spoor_profile_page *page);
@@ -151,6 +155,24 @@ int bench_devices(struct bench *b);
 int bench_memory(struct bench *b);
 int bench_zeroes(struct bench *b);
 
+/* moves.c: devices in other spaces, to be measured there. */
+#define BENCH_MOVES_MAX 16u
+struct bench_moves {
+	char *sets[BENCH_MOVES_MAX]; /* "dsa0.space=main,...", as --set */
+	size_t nr;
+	size_t nr_left_out;
+};
+/*
+ * Those by which a device that nobody tracks, says @p, would be tracked.
+ * -ENOMEM; clear it whatever is returned.
+ */
+int bench_moves_find(struct bench_moves *ret, const struct machine_file *mf,
+		     const struct spoor_profile *p);
+void bench_moves_clear(struct bench_moves *m);
+/* Has @p all figures of spaces' trackers, devices being where @mf puts them? */
+bool bench_moved_known(const struct machine_file *mf,
+		       const struct spoor_profile *p);
+
 /* child_bench.c */
 enum spoor_origin bench_origin(const struct bench *b, size_t device);
 /* false: the parent wants it to end. */
@@ -168,7 +190,8 @@ void bench_break_even(const struct spoor_profile *p,
 		      const struct machine_file *mf);
 
 /*
- * cmd_bench.c: the whole of it, from the machine's start.  0: @v says what came
+ * run.c: the whole of it, from the machine's start, and from its starts with
+ * devices in other spaces, unless policy put them there.  0: @v says what came
  * of it, and *ret is what was measured, also if it was cut short, or NULL; the
  * session is still open.  Else an exit code, said on stderr.
  */

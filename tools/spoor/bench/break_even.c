@@ -30,7 +30,7 @@ static const struct spoor_profile_page *finest(const struct spoor_profile *p,
 		 spoor_tracker_kind_name(kind));
 	for (size_t i = 0; i < p->nr_trackers; i++)
 		if (!strcmp(p->trackers[i].name, name) &&
-		    p->trackers[i].nr_pages)
+		    !p->trackers[i].nr_attached && p->trackers[i].nr_pages)
 			return &p->trackers[i].pages[0];
 	return NULL;
 }

@@ -255,7 +255,7 @@ int bench_one_page(struct bench *b, struct bench_tracker *k, uint64_t size)
 	if (!r)
 		conclude(c);
 	/* What was asked for may be no size of its own. */
-	if (!r && !bench_page(b->p, k->name, c->page.page_size))
+	if (!r && !bench_page(b->p, k, c->page.page_size))
 		r = bench_put_page(b->p, k, &c->page);
 	else
 		free(dirty);

@@ -9,20 +9,26 @@
 #include <sys/utsname.h>
 
 #include "bench.h"
+#include "tools/spoor/profile_file.h"
 
 static struct spoor_profile_tracker *find(const struct spoor_profile *p,
-					  const char *name)
+					  const struct bench_tracker *k)
 {
+	struct spoor_profile_tracker want = { .attached = k->attached,
+					      .nr_attached = k->nr_attached };
+
+	memcpy(want.name, k->name, sizeof(want.name));
 	for (size_t i = 0; i < p->nr_trackers; i++)
-		if (!strcmp(p->trackers[i].name, name))
+		if (profile_tracker_same(&p->trackers[i], &want))
 			return &p->trackers[i];
 	return NULL;
 }
 
 struct spoor_profile_page *bench_page(const struct spoor_profile *p,
-				      const char *tracker, uint64_t page_size)
+				      const struct bench_tracker *k,
+				      uint64_t page_size)
 {
-	struct spoor_profile_tracker *t = find(p, tracker);
+	struct spoor_profile_tracker *t = find(p, k);
 
 	for (size_t i = 0; t && i < t->nr_pages; i++)
 		if (t->pages[i].page_size == page_size)
@@ -39,17 +45,26 @@ static struct spoor_profile_tracker *add_tracker(struct spoor_profile *p,
 	if (!more)
 		return NULL;
 	p->trackers = more;
-	t = &more[p->nr_trackers++];
+	t = &more[p->nr_trackers];
 	*t = (struct spoor_profile_tracker){ .kind = k->kind,
 					     .set_bytes = k->set_bytes };
 	memcpy(t->name, k->name, sizeof(t->name));
+	if (k->nr_attached) {
+		t->attached = calloc(k->nr_attached, sizeof(*t->attached));
+		if (!t->attached)
+			return NULL;
+		memcpy(t->attached, k->attached,
+		       k->nr_attached * sizeof(*t->attached));
+		t->nr_attached = k->nr_attached;
+	}
+	p->nr_trackers++;
 	return t;
 }
 
 int bench_put_page(struct spoor_profile *p, const struct bench_tracker *k,
 		   const struct spoor_profile_page *page)
 {
-	struct spoor_profile_tracker *t = find(p, k->name);
+	struct spoor_profile_tracker *t = find(p, k);
 	struct spoor_profile_page *more;
 	size_t at;
 

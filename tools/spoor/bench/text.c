@@ -45,6 +45,36 @@ static const char *share_text(char buf[16], const struct spoor_figure *f)
 	return buf;
 }
 
+/* A space's tracker, more than its devices by the file attached: by number. */
+static const char *label(char buf[32], const struct spoor_profile *p, size_t i)
+{
+	size_t nr = 0;
+
+	for (size_t k = 0; k <= i; k++)
+		nr += p->trackers[k].nr_attached > 0;
+	if (p->trackers[i].nr_attached)
+		snprintf(buf, 32, "%.24s [%zu]", p->trackers[i].name, nr);
+	else
+		snprintf(buf, 32, "%.31s", p->trackers[i].name);
+	return buf;
+}
+
+static void show_attached(const struct spoor_profile *p)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < p->nr_trackers; i++) {
+		const struct spoor_profile_tracker *t = &p->trackers[i];
+		char who[400];
+
+		if (!t->nr_attached)
+			continue;
+		profile_tracker_say(who, sizeof(who), t->name, t->attached,
+				    t->nr_attached);
+		printf("  [%zu]: %s, as they could be moved\n", ++nr, who);
+	}
+}
+
 static void show_costs(const struct spoor_profile *p)
 {
 	printf("\n%-18s %6s %9s %9s %9s %9s %9s %9s %8s %8s  %s\n", "tracker",
@@ -54,11 +84,11 @@ static void show_costs(const struct spoor_profile *p)
 		for (size_t k = 0; k < p->trackers[i].nr_pages; k++) {
 			const struct spoor_profile_page *g =
 				&p->trackers[i].pages[k];
-			char t[6][16], s[2][16], size[16];
+			char t[6][16], s[2][16], size[16], name[32];
 
 			printf("%-18s %6s %9s %9s %9s %9s %9s %9s %8s %8s  "
 			       "%s\n",
-			       k ? "" : p->trackers[i].name,
+			       k ? "" : label(name, p, i),
 			       units_format_page(size, sizeof(size),
 						 g->page_size),
 			       time_text(t[0], &g->start_ns),
@@ -75,6 +105,7 @@ static void show_costs(const struct spoor_profile *p)
 	     "they lie scattered, *: together\n"
 	     "  slower, later: work a second and time of a request, tracked "
 	     "against not, of the device that suffers most");
+	show_attached(p);
 }
 
 static void show_curves(const struct spoor_profile *p)
@@ -96,9 +127,9 @@ static void show_curves(const struct spoor_profile *p)
 		for (size_t k = 0; k < p->trackers[i].nr_pages; k++) {
 			const struct spoor_profile_page *g =
 				&p->trackers[i].pages[k];
-			char size[16], bytes[24];
+			char size[16], bytes[24], name[32];
 
-			printf("%-18s %6s", k ? "" : p->trackers[i].name,
+			printf("%-18s %6s", k ? "" : label(name, p, i),
 			       units_format_page(size, sizeof(size),
 						 g->page_size));
 			for (size_t n = 0; n < g->nr_dirty; n++)

@@ -54,6 +54,31 @@ static bool known(const struct bench *b, enum spoor_tracker_kind kind,
 	return false;
 }
 
+static bool as_filed(const struct machine_file *mf, size_t space)
+{
+	for (size_t i = 0; i < mf->nr_devices; i++)
+		if ((mf->devices[i].space == space) !=
+		    (mf->devices[i].home == space))
+			return false;
+	return true;
+}
+
+/* Whoever is there writes what a space's tracker reports. */
+static int name_attached(struct bench_tracker *k, const struct machine_file *mf,
+			 size_t space)
+{
+	if (k->kind == SPOOR_TRACKER_DEVICE || as_filed(mf, space))
+		return 0;
+	k->attached = calloc(mf->nr_devices, sizeof(*k->attached));
+	if (!k->attached)
+		return -ENOMEM;
+	for (size_t i = 0; i < mf->nr_devices; i++)
+		if (mf->devices[i].space == space)
+			memcpy(k->attached[k->nr_attached++],
+			       mf->devices[i].name, sizeof(*k->attached));
+	return 0;
+}
+
 static int open_kind(struct spoor_tracker **ret, enum spoor_tracker_kind kind,
 		     struct spoor_space *space, struct spoor_device *dev)
 {
@@ -99,11 +124,14 @@ static int add(struct bench *b, size_t i, enum spoor_tracker_kind kind,
 		return bench_fail(b, r, "%s: %s", name, spoor_errmsg());
 	memcpy(k->name, name, sizeof(name));
 	k->kind = kind;
+	b->nr_trackers++;
+	r = name_attached(k, b->c->mf, d->space);
+	if (r)
+		return bench_fail(b, r, "out of memory");
 	k->quiet = fact->caps.flags & SPOOR_TRACKER_QUIET_READ;
 	k->origin = bench_origin(b, i);
 	k->device = kind == SPOOR_TRACKER_DEVICE ? i : SIZE_MAX;
 	choose_sizes(k, fact->caps.page_sizes, b->p->memory_bytes);
-	b->nr_trackers++;
 	return 0;
 }
 
@@ -171,8 +199,10 @@ int bench_trackers_open(struct bench *b)
 
 void bench_trackers_close(struct bench *b)
 {
-	for (size_t i = 0; i < b->nr_trackers; i++)
+	for (size_t i = 0; i < b->nr_trackers; i++) {
 		spoor_tracker_free(b->trackers[i].t);
+		free(b->trackers[i].attached);
+	}
 	free(b->trackers);
 	b->trackers = NULL;
 	b->nr_trackers = 0;

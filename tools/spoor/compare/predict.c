@@ -28,6 +28,19 @@ static void keep_plan(struct compared *p, const json_t *event)
 	json_decref(plan);
 }
 
+/* Its devices are in the spaces that the plan has them in. */
+static void place_devices(const struct comparison *c, struct compared *p)
+{
+	struct machine_file *mf = NULL;
+	struct opts o = *c->o;
+
+	o.policy = p->plan.path;
+	if (p->plan.fd < 0 || cmd_load(&mf, o.args[0], &o, true))
+		return;
+	machine_file_free(p->mf);
+	p->mf = mf;
+}
+
 static void take(struct compared *p, const struct session *s)
 {
 	const json_t *failed = s->source.failed;
@@ -75,5 +88,6 @@ void compare_predict(struct comparison *c, struct compared *p)
 	c->interrupted = s.interrupts > 0;
 	c->broken = s.out.broken;
 	session_close(&s);
+	place_devices(c, p);
 	json_decref(tags);
 }

@@ -73,7 +73,8 @@ static void put_spread(json_t *to, json_t *spread, bool several)
 static json_t *device_json(const struct compared *p, const char *name,
 			   bool several)
 {
-	static const char *const kept[] = { "tracker", "page_size", "suspend" };
+	static const char *const kept[] = { "tracker", "page_size", "space",
+					    "suspend" };
 	json_t *d = json_pack("{s:s}", "name", name), *found = json_array();
 	json_t *spread = json_object(), *one, *r;
 	size_t i;

@@ -40,12 +40,19 @@ function runsOf(input) {
 		(r.result && r.result.running));
 }
 
+// A space's tracker is another with others attached.
+function namedOf(t) {
+	return t.attached ? { ...t, name: `${t.name} with ${t.attached.join(", ")}` } :
+		t;
+}
+
 function modelOf(page) {
 	const model = { runs: [], comparisons: [], profiles: [] };
 
 	for (const input of page.inputs) {
 		if (input.profile) {
 			model.profiles.push({ name: input.name, ...input.profile,
+				trackers: input.profile.trackers.map(namedOf),
 				costs: input.costs || [] });
 			continue;
 		}
