@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: MIT
 """How far off plan's predictions are, measured.
 
-Usage: prediction.py BUILD [--repeat N] [MACHINE:LINK...]
+Usage: prediction.py BUILD [--repeat N] [MACHINE:LINK[:OBJECTIVE]...]
 
 Each machine is compared under several policies over a link of that rate, with
 a profile that `spoor compare` takes in the same run.  What was predicted is
-held against what was measured; the table goes to stdout, as Markdown.
+held against what was measured; the table goes to stdout, as Markdown.  With an
+objective only auto is, and no downtime is too long for it: it may move devices
+to other spaces, which are named.
 """
 
 import argparse
@@ -26,7 +28,7 @@ CELLS = ["mixed:1G", "mixed:4G", "a-nic-and-mdev:200M", "b-nic-only:100M",
          "two-spaces:500M", "cpu-only:600M"]
 
 
-def machine_on(name, rate, folder):
+def machine_on(name, rate, objective, folder):
     """The example over that link, its files where they are."""
     source = ROOT / "examples" / f"{name}.json"
     m = json.loads(source.read_text())
@@ -39,14 +41,17 @@ def machine_on(name, rate, folder):
     policy = m.get("policy", {})
     m["policy"] = {k: v for k, v in policy.items()
                    if k in ("downtime_ms", "objective")}
+    if objective:
+        m["policy"].update(objective=objective,
+                           limits={"downtime_ms": 3600000})
     path = pathlib.Path(folder) / f"{name}-{rate}.json"
     path.write_text(json.dumps(m))
     return path
 
 
-def compare(build, machine, repeat):
+def compare(build, machine, policies, repeat):
     run = subprocess.run(
-        [build / "spoor", "compare", machine, "--policies", POLICIES,
+        [build / "spoor", "compare", machine, "--policies", policies,
          "--repeat", str(repeat), "--json", "--quiet"],
         stdout=subprocess.PIPE, text=True, check=False)
     last = json.loads((run.stdout.splitlines() or ["{}"])[-1])
@@ -59,13 +64,23 @@ def off(r, what):
     return (r[f"predicted_{what}"] - r[what]) / r[what]
 
 
-def say(cell, r):
+def moved(machine, r):
+    """Who is not where the machine file has it."""
+    m = json.loads(machine.read_text())
+    home = {d["name"]: d.get("space", m["spaces"][0]["name"])
+            for d in m["devices"]}
+    return "".join(f", {d['name']} in {d['space']}" for d in r["devices"]
+                   if d.get("space", home[d["name"]]) != home[d["name"]])
+
+
+def say(machine, rate, r):
     def pair(what):
         return (f"{r[what]:.1f} | {r['predicted_' + what]:.1f} | "
                 f"{100 * off(r, what):+.0f} %")
 
-    print(f"| {cell.replace(':', ' | ')} | {r['policy']} | "
-          f"{pair('downtime_ms')} | {pair('total_ms')} |", flush=True)
+    print(f"| {machine.stem.rsplit('-', 1)[0]} | {rate} | "
+          f"{r['policy']}{moved(machine, r)} | {pair('downtime_ms')} | "
+          f"{pair('total_ms')} |", flush=True)
 
 
 def conclude(runs, what):
@@ -87,14 +102,16 @@ def main():
     print("|" + "---|" * 9, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for cell in o.cells:
-            machine = machine_on(*cell.split(":"), folder)
-            for r in compare(o.build.resolve(), machine, o.repeat):
+            name, rate, objective, *_ = *cell.split(":"), None
+            machine = machine_on(name, rate, objective, folder)
+            policies = "auto" if objective else POLICIES
+            for r in compare(o.build.resolve(), machine, policies, o.repeat):
                 if "predicted_downtime_ms" not in r or "downtime_ms" not in r:
                     why = r.get("refused") or r.get("failed") or "no figures"
-                    print(f"| {cell.replace(':', ' | ')} | {r['policy']} | "
+                    print(f"| {name} | {rate} | {r['policy']} | "
                           f"{why[:80]} | | | | | |", flush=True)
                     continue
-                say(cell, r)
+                say(machine, rate, r)
                 runs.append(r)
     if not runs:
         sys.exit("nothing was predicted and measured")

@@ -111,7 +111,10 @@ static void keep_wishes(const struct spoor_room *r,
 	memcpy(line->reason, text, sizeof(text));
 }
 
-/* The best with this device elsewhere, and all others where they are. */
+/*
+ * The best with this device elsewhere, and all others where they are.  Where
+ * figures of one are not there, the best says nothing of this one.
+ */
 static void look_elsewhere(const struct spoor_hunt *h,
 			   const struct spoor_room *r, size_t i,
 			   struct rival *rival)
@@ -119,7 +122,7 @@ static void look_elsewhere(const struct spoor_hunt *h,
 	for (size_t k = 0; k < h->nr_rooms; k++) {
 		const struct spoor_room *o = h->rooms[k];
 		const struct spoor_plan_line *line;
-		bool alike = o->priced && !o->best.stop_copy;
+		bool alike = o->priced && !o->unmeasured && !o->best.stop_copy;
 
 		for (size_t d = 0; alike && d < r->nr; d++)
 			alike = (o->space_of[d] == r->space_of[d]) == (d != i);

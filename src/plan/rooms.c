@@ -86,6 +86,7 @@ static int find_candidates(struct spoor_room *r, const struct spoor_room *home)
 		if (home)
 			c->trackable = home->s.devices[i].trackable;
 		r->nr_served += c->predictable;
+		r->unmeasured |= r->s.lacks[0] && !c->predictable;
 		r->blocked = !c->nr;
 	}
 	return 0;

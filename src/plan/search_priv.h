@@ -65,6 +65,7 @@ struct spoor_room {
 	size_t nr; /* devices */
 	unsigned long rank; /* for those that are not where they were */
 	size_t nr_served; /* devices that have a tracker with figures */
+	bool unmeasured; /* what could track one has no figures */
 	bool blocked; /* one has no candidate, whatever is known of it */
 	bool priced; /* its best is */
 	struct spoor_pick best;

@@ -30,6 +30,7 @@ TRACKERS = {
     "mixed": {"nic0": "device", "mdev0": "pinned"},
     "one-container": {"nic0": "all", "mdev0": "all"},
     "one-container-gratuitous": {"nic0": "pinned", "mdev0": "pinned"},
+    "one-container-moved": {"nic0": "iommu", "mdev0": "pinned"},
     "one-container-own-tracker": {"nic0": "device"},
     "one-container-two-spaces": {"nic0": "iommu", "mdev0": "pinned"},
     "quiesced-read": {"nic0": "device"},

@@ -200,6 +200,7 @@ def test_one_container_is_all_dirty(run):
 
 @pytest.mark.parametrize("remedy,nic,mdev", [
     ("two-spaces", "iommu", "pinned"),
+    ("moved", "iommu", "pinned"),
     ("gratuitous", "pinned", "pinned"),
     ("own-tracker", "device", "all"),
 ])

@@ -76,6 +76,8 @@ static struct spoor_profile_page pages[] = {
 	  .stop_ns = { 9, 9, 9, 1, SPOOR_MEASURED_HW } },
 };
 
+static char attached[][64] = { "nic0", "dsa0" };
+
 static struct spoor_profile_tracker trackers[] = {
 	{ .name = "nic0.device",
 	  .kind = SPOOR_TRACKER_DEVICE,
@@ -83,6 +85,11 @@ static struct spoor_profile_tracker trackers[] = {
 	  .pages = pages,
 	  .nr_pages = 2 },
 	{ .name = "cpu.process", .kind = SPOOR_TRACKER_PROCESS },
+	{ .name = "main.iommu", .kind = SPOOR_TRACKER_IOMMU },
+	{ .name = "main.iommu",
+	  .kind = SPOOR_TRACKER_IOMMU,
+	  .attached = attached,
+	  .nr_attached = 2 },
 };
 
 static struct spoor_profile_device devices[] = {
@@ -120,7 +127,7 @@ static const struct spoor_profile whole = {
 	.pause_ns = F(10),
 	.resume_ns = F(20),
 	.trackers = trackers,
-	.nr_trackers = 2,
+	.nr_trackers = 4,
 	.devices = devices,
 	.nr_devices = 1,
 };
@@ -188,6 +195,9 @@ static void same(const struct spoor_profile *a, const struct spoor_profile *b)
 		assert_string_equal(s->name, t->name);
 		assert_int_equal(s->kind, t->kind);
 		assert_int_equal(s->set_bytes, t->set_bytes);
+		assert_int_equal(s->nr_attached, t->nr_attached);
+		for (size_t k = 0; k < s->nr_attached; k++)
+			assert_string_equal(s->attached[k], t->attached[k]);
 		assert_int_equal(s->nr_pages, t->nr_pages);
 		for (size_t k = 0; k < s->nr_pages; k++)
 			same_page(&s->pages[k], &t->pages[k]);
@@ -348,6 +358,16 @@ static const struct {
 	{ P("\"trackers\":[{\"name\":\"a\",\"kind\":\"iommu\"},"
 	    "{\"name\":\"a\",\"kind\":\"iommu\"}]"),
 	  "trackers[1].name: \"a\": is there twice" },
+	{ P("\"trackers\":["
+	    "{\"name\":\"a\",\"kind\":\"iommu\",\"attached\":[\"x\",\"y\"]},"
+	    "{\"name\":\"a\",\"kind\":\"iommu\",\"attached\":[\"x\"]},"
+	    "{\"name\":\"a\",\"kind\":\"iommu\"},"
+	    "{\"name\":\"a\",\"kind\":\"iommu\",\"attached\":[\"y\",\"x\"]}]"),
+	  "trackers[3].name: \"a\": is there twice" },
+	{ P("\"trackers\":[{\"name\":\"a\",\"attached\":[\"x\",\"x\"]}]"),
+	  "trackers[0].attached[1]: \"x\": is there twice" },
+	{ P("\"trackers\":[{\"name\":\"a\",\"attached\":\"x\"}]"),
+	  "trackers[0].attached: \"x\": must be an array" },
 	{ P("\"zero_later\":[{\"after_ns\":5}]"),
 	  "zero_later[0]: \"share\" is missing" },
 	{ P("\"zero_later\":["

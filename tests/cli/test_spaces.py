@@ -27,10 +27,9 @@ def both_in_main(p):
                           "pages": [page(4096, 1e8, 2 * MIB)]})
 
 
-def one_container(m=None):
-    """The remedy is there, but the nic is in the mediated device's way."""
-    m = unhurried(example("one-container-two-spaces"))
-    m["devices"][0]["space"] = "lone"
+def one_container():
+    """The nic is in the mediated device's way, and no line moves it."""
+    m = unhurried(example("one-container-moved"))
     m["link"] = {"rate": "200M", "latency_us": 50}
     m["policy"] = {"objective": "service-gap",
                    "limits": {"downtime_ms": 10000}}

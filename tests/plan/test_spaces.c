@@ -92,6 +92,14 @@ static void spare(struct world *w, const char *const *device)
 	w->target.nr_devices = 1;
 }
 
+/* The only line of policy. */
+static void say(struct world *w, const char *key, const char *value)
+{
+	w->overrides[0] =
+		(struct spoor_plan_override){ .key = key, .value = value };
+	w->input.nr_overrides = 1;
+}
+
 static void release(struct spoor_plan *plan, struct spoor_prediction *p)
 {
 	spoor_prediction_clear(p);
@@ -120,6 +128,8 @@ static void a_device_is_moved_to_where_it_is_tracked(void **state)
 	assert_non_null(strstr(why, " would add "));
 	assert_string_equal(plan->lines[0].space, "main");
 	assert_null(strstr(plan->lines[0].reason, "not tried"));
+	/* What d1 would report in main alone was not measured. */
+	assert_null(strstr(plan->lines[0].reason, "in space accel"));
 	assert_string_equal(p.unmeasured, "");
 	/* d0's tracker reports what d1 writes, too. */
 	assert_int_equal(p.nr_trackers, 1);
@@ -159,6 +169,8 @@ static void what_was_never_measured_together_is_no_choice(void **state)
 	assert_string_equal(p.unmeasured, "d1 in space main: no figures of "
 					  "main.iommu with d0, d1");
 	assert_non_null(strstr(plan->lines[1].reason, p.unmeasured));
+	/* Nor is there a price of it. */
+	assert_null(strstr(plan->lines[1].reason, "; in space main: "));
 	release(plan, &p);
 }
 
@@ -178,9 +190,7 @@ static void a_device_is_not_moved_where_it_reaches_more(void **state)
 	release(plan, &p);
 
 	/* Unless the user says so. */
-	w.overrides[0] = (struct spoor_plan_override){ .key = "d1.space",
-						       .value = "main" };
-	w.input.nr_overrides = 1;
+	say(&w, "d1.space", "main");
 	plan = found(&w, &p);
 	assert_string_equal(plan->lines[1].space, "main");
 	assert_non_null(strstr(plan->lines[1].reason,
@@ -197,9 +207,7 @@ static void where_the_user_puts_it_it_stays(void **state)
 	(void)state;
 	untracked_beside(&w);
 	spare(&w, d1);
-	w.overrides[0] = (struct spoor_plan_override){ .key = "d1.space",
-						       .value = "accel" };
-	w.input.nr_overrides = 1;
+	say(&w, "d1.space", "accel");
 	plan = found(&w, &p);
 	assert_string_equal(plan->lines[1].space, "accel");
 	assert_null(strstr(plan->lines[1].reason, "in space main"));
@@ -295,9 +303,7 @@ static void who_comes_to_a_container_without_pinning_spoils_it(void **state)
 	assert_int_equal(plan->lines[1].tracker, SPOOR_TRACKER_PINNED);
 	plan = spoor_plan_free(plan);
 
-	w.overrides[0] = (struct spoor_plan_override){ .key = "d0.space",
-						       .value = "lone" };
-	w.input.nr_overrides = 1;
+	say(&w, "d0.space", "lone");
 	assert_int_equal(spoor_plan_make(&plan, &w.input), 0);
 	assert_string_equal(plan->lines[0].space, "lone");
 	assert_non_null(strstr(plan->lines[0].reason, "not tried there"));
@@ -321,9 +327,7 @@ static void no_line_moves_a_device_past_the_rules(void **state)
 
 	(void)state;
 	untracked_beside(&w);
-	w.overrides[0] = (struct spoor_plan_override){ .key = "d1.space",
-						       .value = "main" };
-	w.input.nr_overrides = 1;
+	say(&w, "d1.space", "main");
 	w.devices[1].migration = SPOOR_MIGRATION_STOP_COPY;
 	w.places[1].reaches_peer = "d0";
 	assert_int_equal(spoor_plan_make(&plan, &w.input), -EPERM);
@@ -351,9 +355,7 @@ static void a_plan_is_predicted_where_it_puts_devices(void **state)
 
 	(void)state;
 	untracked_beside(&w);
-	w.overrides[0] = (struct spoor_plan_override){ .key = "d1.space",
-						       .value = "main" };
-	w.input.nr_overrides = 1;
+	say(&w, "d1.space", "main");
 	assert_int_equal(spoor_plan_make(&plan, &w.input), 0);
 	assert_int_equal(spoor_predict(&p, plan, &w.input, &w.profile, &w.link,
 				       &w.target),

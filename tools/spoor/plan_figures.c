@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "plan_figures.h"
+#include "profile_file.h"
 
 static const struct spoor_profile_tracker *
 find_tracker(const struct spoor_profile *p, const char *name, const char *kind)
@@ -22,19 +23,12 @@ find_tracker(const struct spoor_profile *p, const char *name, const char *kind)
 	return NULL;
 }
 
-static bool listed(const struct spoor_profile_tracker *t, const char *name)
-{
-	for (size_t i = 0; i < t->nr_attached; i++)
-		if (!strcmp(t->attached[i], name))
-			return true;
-	return false;
-}
-
 /* Was that device attached when it was measured? */
 static bool with(const struct spoor_profile_tracker *t,
 		 const struct mf_device *d, size_t space)
 {
-	return t->nr_attached ? listed(t, d->name) : d->home == space;
+	return t->nr_attached ? profile_tracker_lists(t, d->name)
+			      : d->home == space;
 }
 
 static bool is_of(const struct spoor_profile_tracker *t,

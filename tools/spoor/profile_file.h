@@ -55,6 +55,9 @@ struct spoor_profile *profile_file_free(struct spoor_profile *p);
 bool profile_tracker_same(const struct spoor_profile_tracker *a,
 			  const struct spoor_profile_tracker *b);
 
+/* Is that device named as attached? */
+bool profile_tracker_lists(const struct spoor_profile_tracker *t,
+			   const char *name);
 /* "main.iommu with nic0, dsa0" */
 void profile_tracker_say(char *buf, size_t len, const char *name,
 			 char (*attached)[64], size_t nr);

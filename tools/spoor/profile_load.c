@@ -41,7 +41,8 @@ static int needs(const struct jp *at, const char *key)
 	return jp_fail(at, "\"%s\" is missing", key);
 }
 
-static bool listed(const struct spoor_profile_tracker *t, const char *name)
+bool profile_tracker_lists(const struct spoor_profile_tracker *t,
+			   const char *name)
 {
 	for (size_t i = 0; i < t->nr_attached; i++)
 		if (!strcmp(t->attached[i], name))
@@ -55,7 +56,7 @@ bool profile_tracker_same(const struct spoor_profile_tracker *a,
 	if (strcmp(a->name, b->name) != 0 || a->nr_attached != b->nr_attached)
 		return false;
 	for (size_t i = 0; i < a->nr_attached; i++)
-		if (!listed(b, a->attached[i]))
+		if (!profile_tracker_lists(b, a->attached[i]))
 			return false;
 	return true;
 }
