@@ -2,10 +2,12 @@
 """Devices in other spaces than their machine file has them in."""
 
 import json
+import os
+import subprocess
 
 import pytest
 
-from conftest import LIMIT, example, unhurried
+from conftest import LIMIT, SPOOR, Run, example, unhurried
 from test_plan import (MIB, line, notes, page, plan_of, profile,
                        small_profile)
 
@@ -318,6 +320,43 @@ def test_compare_runs_auto_where_it_was_planned(spoor, machine, measured):
     assert [d["space"] for d in pinned["devices"]] == ["lone", "lone"]
     # All-dirty it sends most of what it has again, at the stop.
     assert auto["bytes_sent"] < pinned["bytes_sent"]
+
+
+@pytest.mark.skipif("SOFTVFIO_SANITIZED" in os.environ,
+                    reason="a sanitized library is not preloaded")
+def test_hardware_is_moved_where_it_was_measured(machine, tmp_path):
+    """Of it the file tells nothing: dsa1 was tried in main, and is tracked."""
+    memory = [{"iova": "0x0", "size": "16M"}]
+    soft = machine(base={"memory": memory, "devices": [
+        {"name": "dsa0", "model": "dsa"}, {"name": "dsa1", "model": "dsa"}]})
+    hard = machine(name="hard.json", base={
+        "memory": memory, "policy": {"objective": "service-gap"},
+        "spaces": [{"name": "main"},
+                   {"name": "accel", "dirty_tracking": False}],
+        "devices": [
+            {"name": "dsa0", "vfio": "0000:01:00.0", "space": "main"},
+            {"name": "dsa1", "vfio": "0000:02:00.0", "space": "accel"}]})
+    path = tmp_path / "measured.json"
+
+    def run(*args):
+        done = subprocess.run(
+            [os.environ["SOFTVFIO_RUN"], "run", soft, "--", SPOOR, *args,
+             "--json"], text=True, capture_output=True, timeout=LIMIT,
+            env={**os.environ, "TMPDIR": str(tmp_path)})
+        assert done.returncode == 0, done.stderr + done.stdout
+        return Run(done)
+
+    for more, tracker in (((), "none"), (("--set", "dsa1.space=main"),
+                                         "iommu")):
+        assert line(plan_of(run("plan", hard, *more)),
+                    "dsa1")["tracker"] == tracker
+    run("bench", "--quick", hard, "-o", path)
+    assert set(shared(path)) == {("main.iommu",),
+                                 ("main.iommu", "dsa0", "dsa1")}
+    for more in (), ("--simulate",):
+        plan = plan_of(run("plan", hard, "--profile", path, *more))
+        dsa = line(plan, "dsa1")
+        assert (dsa["space"], dsa["tracker"]) == ("main", "iommu"), dsa
 
 
 def test_an_older_profile_is_read(spoor, machine, profile):

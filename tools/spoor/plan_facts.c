@@ -73,8 +73,7 @@ static bool pins(const struct machine_file *mf,
 	const struct mf_device *d = &mf->devices[i];
 
 	if (d->model == MF_NO_MODEL)
-		return profile &&
-		       plan_figures_with(mf, profile, i, SPOOR_TRACKER_PINNED);
+		return plan_figures_with(mf, profile, i, SPOOR_TRACKER_PINNED);
 	return d->model == MF_MDEV ||
 	       (d->model == MF_NIC && d->pins.gratuitous);
 }

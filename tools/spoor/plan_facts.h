@@ -29,8 +29,8 @@ void plan_facts_survey(struct spoor_device_fact *facts,
 /*
  * Where else each device could be, and what it would have there; free().  Not
  * where its own keys do not let it be.  What reaches other peers than now, or
- * shares a group, is not eligible.  Of hardware, what @profile has figures of
- * with the device attached is there.  NULL: out of memory.
+ * shares a group, is not eligible.  Of hardware, what @profile (or NULL) has
+ * figures of with the device attached is there.  NULL: out of memory.
  */
 struct spoor_place_fact *plan_places(const struct machine_file *mf,
 				     const struct spoor_profile *profile,

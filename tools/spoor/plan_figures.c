@@ -74,7 +74,7 @@ const struct spoor_profile_tracker *
 plan_figures_in(const struct machine_file *mf, const struct spoor_profile *p,
 		size_t device, size_t space, enum spoor_tracker_kind kind)
 {
-	for (size_t k = 0; k < p->nr_trackers; k++)
+	for (size_t k = 0; p && k < p->nr_trackers; k++)
 		if (is_of(&p->trackers[k], mf, space, kind) &&
 		    with(&p->trackers[k], &mf->devices[device], space))
 			return &p->trackers[k];

@@ -22,7 +22,7 @@ plan_figures_own(const struct machine_file *mf, const struct spoor_profile *p,
 const struct spoor_profile_tracker *
 plan_figures_there(const struct machine_file *mf, const struct spoor_profile *p,
 		   size_t space, enum spoor_tracker_kind kind);
-/* A space's, with that device and whoever else attached. */
+/* A space's, with that device and whoever else attached.  @p may be NULL. */
 const struct spoor_profile_tracker *
 plan_figures_in(const struct machine_file *mf, const struct spoor_profile *p,
 		size_t device, size_t space, enum spoor_tracker_kind kind);
