@@ -322,6 +322,18 @@ def test_compare_runs_auto_where_it_was_planned(spoor, machine, measured):
     assert auto["bytes_sent"] < pinned["bytes_sent"]
 
 
+def test_compare_gives_a_moved_device_what_its_new_space_has(
+        spoor, machine, profile):
+    """Dirty bits, which its own space has not."""
+    run = spoor("compare", machine(accel), "--policies", "auto", "--profile",
+                profile(both_in_main), "--json", "--quiet")
+    assert run.code == 0, run.out
+    auto, = run.events()[-1]["runs"]
+    assert auto["verified"]
+    dsa = line(auto, "dsa0")
+    assert (dsa["space"], dsa["tracker"]) == ("main", "iommu")
+
+
 @pytest.mark.skipif("SOFTVFIO_SANITIZED" in os.environ,
                     reason="a sanitized library is not preloaded")
 def test_hardware_is_moved_where_it_was_measured(machine, tmp_path):
