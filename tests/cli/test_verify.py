@@ -426,6 +426,17 @@ def test_file_that_is_none_is_named_with_its_line(tmp_path, text, where):
     assert where in done.stderr
 
 
+@pytest.mark.parametrize("nr,code", [(999, 0), (1000, 0), (1001, 2)])
+def test_as_many_devices_as_a_machine_may_have(tmp_path, nr, code):
+    for name, base in (("s", SOURCE), ("d", DESTINATION)):
+        many = [dict(base["devices"][0], name=f"nic{i}") for i in range(nr)]
+        (tmp_path / name).write_text(json.dumps({"devices": many,
+                                                 "spaces": []}))
+    done = verify(tmp_path / "s", tmp_path / "d")
+    assert done.returncode == code, done.stderr
+    assert ("devices: at most 1000 entries" in done.stderr) == (code == 2)
+
+
 def test_file_that_is_not_there_is_named():
     done = verify("/nonexistent/s", "/nonexistent/d")
     assert done.returncode == 2

@@ -41,13 +41,15 @@ static int array(const struct jp *at, size_t max, size_t size, void **ret,
 {
 	size_t nr = json_array_size(at->value);
 
-	*ret = calloc(nr < max ? nr + 1 : 1, size);
+	/* More than that is refused before the first is read. */
+	if (nr > max)
+		nr = 0;
+	*ret = calloc(nr + 1, size);
 	if (!*ret)
 		return jp_fail(at, "out of memory");
-	if (jp_array(at, max, each, *ret))
-		return -EINVAL;
+	/* Also of an entry that is half read the arrays are freed. */
 	*ret_nr = nr;
-	return 0;
+	return jp_array(at, max, each, *ret);
 }
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): a member's name takes none */
@@ -216,8 +218,6 @@ static int read_devices(const struct jp *at, const struct jp_field *f,
 {
 	struct stats_file *file = (void *)((char *)into - f->offset);
 
-	/* Also of a device that is half read the arrays are freed. */
-	file->nr_devices = json_array_size(at->value);
 	return array(at, MAX_DEVICES, sizeof(*file->devices),
 		     (void **)&file->devices, &file->nr_devices, read_device);
 }
