@@ -86,13 +86,14 @@ static void note_stopped(struct sv_device_state *st)
 }
 
 /*
- * The counters' file is exact while nothing moves; and who judges a
- * destination that runs on needs to see that it does.
+ * The counters' file is exact while nothing moves; and who judges a side that
+ * runs on needs to see that it does: a destination as it should, a source as
+ * it must not.
  */
-static bool is_told(struct sv_device_state *st, uint32_t state)
+static bool is_told(struct sv_device_state *st, uint32_t state, bool ran_on)
 {
 	if (state == VFIO_DEVICE_STATE_STOP ||
-	    state == VFIO_DEVICE_STATE_STOP_COPY)
+	    state == VFIO_DEVICE_STATE_STOP_COPY || ran_on)
 		return true;
 	if (!st->unseen)
 		return false;
@@ -100,26 +101,34 @@ static bool is_told(struct sv_device_state *st, uint32_t state)
 	return true;
 }
 
-/* Whose is the device's work now: this side's, or the other's? */
-static void note_ran(struct sv_device_state *st, uint32_t state)
+/*
+ * Whose is the device's work now: this side's, or the other's?  true: it was
+ * the other's until now.
+ */
+static bool note_ran(struct sv_device_state *st, uint32_t state)
 {
+	bool given = st->given;
+
 	if (state == VFIO_DEVICE_STATE_STOP_COPY) {
 		st->given = true;
 		st->ran_on = false;
 	}
 	if (level_of(state) == MODEL_STOPPED)
-		return;
+		return false;
 	st->ran = st->ran || st->unseen;
-	st->ran_on = st->ran_on || st->given;
+	st->ran_on = st->ran_on || given;
 	st->given = false;
+	return given;
 }
 
 static void enter(struct sv_device_state *st, uint32_t state)
 {
+	bool ran_on;
+
 	st->mig.state = state;
-	note_ran(st, state);
+	ran_on = note_ran(st, state);
 	sv_states_add(st, state);
-	if (is_told(st, state))
+	if (is_told(st, state, ran_on))
 		sv_stats_write();
 }
 

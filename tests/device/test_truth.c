@@ -169,6 +169,22 @@ static void stats_show_that_it_runs(void **state)
 	assert_int_equal(nr_stats_writes, before + 2);
 }
 
+static void stats_show_at_once_that_a_source_runs_on(void **state)
+{
+	unsigned int before;
+	int fd;
+
+	(void)state;
+	assert_int_equal(set_state(a, SAVE, &fd), 0);
+	close(fd);
+	assert_int_equal(set_state(a, STOP, NULL), 0);
+	before = nr_stats_writes;
+	assert_int_equal(set_state(a, RUN_P2P, NULL), 0);
+	assert_int_equal(nr_stats_writes, before + 1);
+	assert_int_equal(set_state(a, RUNNING, NULL), 0);
+	assert_int_equal(nr_stats_writes, before + 1);
+}
+
 static void it_is_told_whose_the_device_is(void **state)
 {
 	int fd;
@@ -280,6 +296,7 @@ int main(void)
 		T(state_that_was_reset_is_not_checked),
 		T(only_as_many_as_are_named_are_named),
 		T(stats_show_that_it_runs),
+		T(stats_show_at_once_that_a_source_runs_on),
 		T(it_is_told_whose_the_device_is),
 		T(who_refuses_its_state_does_so_until_it_is_reset),
 		T(calls_fail_that_are_to_fail),
