@@ -312,6 +312,8 @@ def test_nothing_is_wrong_with_the_file_that_is_changed_below(judge):
      "5000 bytes of state were read, and 4999 written"),
     ({}, {"truth.checked": 39},
      "the source's state tells of 40 pages, the destination's of 39"),
+    ({"pages_saved": 0, "stopped.dma_writes": 7}, {"truth.checked": 0},
+     "of what it wrote, no page held its data any more"),
 ])
 def test_what_is_not_comparable_says_why(judge, source, destination, why):
     done = judge(source, destination)
@@ -329,7 +331,7 @@ def test_what_is_not_comparable_says_why(judge, source, destination, why):
     ({"stopped.discarded": 4}, {}, "6 marks went unread after it had stopped"),
     ({"faults": 5}, {}, "5 DMA accesses were refused at the source"),
     ({}, {"truth.overwritten": 2}, "2 pages could not be judged"),
-    ({"pages_saved": 0}, {"truth.checked": 0}, "it had written no page"),
+    ({"pages_saved": 0}, {"truth.checked": 0}, "it had written nothing"),
 ])
 def test_what_is_no_verdict_is_noted(judge, source, destination, note):
     done = judge(source, destination)

@@ -122,8 +122,14 @@ static void judge_pair(struct judged *j, const struct sf_device *s,
 			"the source's state tells of %" PRIu64 " pages, "
 			"the destination's of %" PRIu64,
 			s->now.pages_saved, d->truth.checked);
-	if (d->truth.checks && !d->truth.checked)
-		note(j, "it had written no page that still held its data");
+	if (!d->truth.checks || d->truth.checked)
+		return;
+	/* Its memory was unmapped before the state was read, perhaps. */
+	if (s->stopped.dma_writes)
+		because(j, "of what it wrote, no page held its data any more "
+			   "when its state was read");
+	else
+		note(j, "it had written nothing");
 }
 
 void judge_device(struct judged *j)
