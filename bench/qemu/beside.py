@@ -7,6 +7,7 @@ import json
 import pathlib
 import platform
 import statistics
+import sys
 import time
 
 import under_spoor
@@ -15,7 +16,8 @@ from clients import Link
 from machine import Machine
 from migration import Wish, migrate
 from programs import HERE
-from side import World
+from qmp import QmpError
+from side import SideFailed, World
 
 # Machine, properties that QEMU needs to move it at all, and QEMU's policy.
 MACHINES = [
@@ -29,6 +31,8 @@ MACHINES = [
     ("log-and-neither", FORCED, "device"),
     ("iommu-and-log", None, "iommu"),
 ]
+# The better ones first.
+VERDICTS = ["verified", "refused", "aborted", "lost", "failed", "wrong"]
 PAGE = HERE.parent.parent / "docs/beside-qemu.md"
 
 
@@ -53,8 +57,9 @@ def once_qemu(build, qemu, machine, properties, attach):
         time.sleep(run.get("before_ms", 1000) / 1e3)
         begin = time.monotonic()
         destination, out = migrate(source, "destination", quiet_wish(world))
-        if not destination:
-            return {"verdict": out["verdict"], "why": out.get("error")}
+        if not destination or "ran_at" not in out:
+            return {"verdict": out["verdict"],
+                    "why": out.get("evidence") or out.get("error")}
         time.sleep(run.get("after_ms", 1000) / 1e3)
         gaps = world.watch.gaps(begin, out["ran_at"], out["check"])
         stats = source.stats()
@@ -69,7 +74,8 @@ def once_qemu(build, qemu, machine, properties, attach):
 def once_spoor(build, machine, policy):
     code, result, counters = under_spoor.run(build, machine, policy, "off")
     if code:
-        return {"verdict": "refused" if code == 3 else "failed",
+        return {"verdict": {3: "refused", 4: "lost"}.get(code, "failed"),
+                "lost": len(result.get("lost", [])),
                 "why": result.get("error")}
     source = max(counters, key=lambda c: sum(
         d["reports"] for d in c["devices"]) + sum(
@@ -106,19 +112,27 @@ def median(runs, key):
 
 
 def summary(runs):
-    """One row of several runs: the worst verdict, medians of the rest."""
-    verdicts = [r["verdict"] for r in runs]
-    bad = [v for v in verdicts if v != "verified"]
-    out = {"verdict": max(set(bad), key=bad.count) if bad else "verified",
-           "runs": len(runs),
+    """One row of several runs: the worst verdict, medians of the rest.  Of
+    lost pages that of the runs that lost any: one in five is no zero."""
+    losing = [r for r in runs if r.get("lost")]
+    out = {"verdict": max((r["verdict"] for r in runs), key=VERDICTS.index),
+           "runs": len(runs), "lost": median(losing, "lost") or 0,
+           "nr_lost": len(losing),
            "why": next((r["why"] for r in runs if r.get("why")), None)}
-    for key in ("lost", "downtime_ms", "total_ms", "bytes_sent",
-                "read_cpu_ms"):
+    for key in ("downtime_ms", "total_ms", "bytes_sent", "read_cpu_ms"):
         out[key] = median(runs, key)
     names = {n for r in runs for n in r.get("gaps", {})}
     out["gaps"] = {n: median([r["gaps"] for r in runs if "gaps" in r], n)
                    for n in sorted(names)}
     return out
+
+
+def attempt(once):
+    """A run that ends badly is a run; the others' figures stay."""
+    try:
+        return once()
+    except (SideFailed, QmpError, OSError) as e:
+        return {"verdict": "failed", "why": str(e)}
 
 
 def measure(build, qemus, attach, repeat, only):
@@ -130,7 +144,7 @@ def measure(build, qemus, attach, repeat, only):
         runs = {label: [] for label, _ in who}
         for _ in range(repeat):
             for label, once in who:
-                runs[label].append(once())
+                runs[label].append(attempt(once))
                 print(json.dumps({"machine": name, "who": label,
                                   **runs[label][-1]}), flush=True)
         rows[name] = {label: summary(r) for label, r in runs.items()}
@@ -149,6 +163,8 @@ def table(rows):
         for label, r in by.items():
             lost = number(r["lost"], "{:.0f}") if r["verdict"] in (
                 "verified", "lost") else r["verdict"]
+            if 0 < r["nr_lost"] < r["runs"]:
+                lost += f", in {r['nr_lost']} of {r['runs']} runs"
             gaps = ", ".join(f"{n} {number(g)}" for n, g in r["gaps"].items()
                              if g is not None)
             sent = r["bytes_sent"] and r["bytes_sent"] / 1e6
@@ -165,7 +181,13 @@ def beside(build, qemus, args):
     rows = measure(build, qemus, attach, args.repeat, args.what)
     text = table(rows)
     print(text)
-    if args.what:
+    broken = [f"{name}, {who}: {r['verdict']}: {r['why']}"
+              for name, by in rows.items() for who, r in by.items()
+              if r["verdict"] in ("failed", "wrong")]
+    if broken:
+        print("beside: no comparison:", *broken, sep="\n  ", file=sys.stderr)
+        return 1
+    if args.what or args.qemu:
         return 0
     begin, rest = PAGE.read_text(encoding="utf-8").split(
         "<!-- table -->\n", 1)
