@@ -14,6 +14,10 @@ class Missing(Exception):
     """QEMU cannot be had here; the text says why."""
 
 
+class NotBuilt(Exception):
+    """A program of ours is not there; the text says which."""
+
+
 class Qemu:
     def __init__(self, version):
         self.version = version
@@ -44,6 +48,7 @@ class Build:
         self.guest = folder / "bench/qemu/guest/guest.elf"
         self.watch = folder / "bench/qemu/watch"
         self.relay = folder / "bench/qemu/relay"
-        for program in (self.softvfio, self.guest, self.watch, self.relay):
+        for program in (self.softvfio, self.spoor, self.guest, self.watch,
+                        self.relay):
             if not os.access(program, os.R_OK):
-                raise Missing(f"{program} is not built: ./dev build")
+                raise NotBuilt(f"{program} is not built: ./dev build")
