@@ -38,13 +38,10 @@ PAGE = HERE.parent.parent / "docs/beside-qemu.md"
 
 def quiet_wish(world):
     """No limit of QEMU's own: the link is the limit."""
-    links = []
-
     def through(uri):
         path = uri.removeprefix("unix:")
-        link = Link(world.build, path + ".link", path, world.machine.link)
-        world.links.append(link)
-        links.append(link)
+        world.links.append(Link(world.build, path + ".link", path,
+                                world.machine.link, world.machine.latency_us))
         return uri + ".link"
     return Wish(compare=False, bandwidth=0, through=through)
 
@@ -55,13 +52,12 @@ def once_qemu(build, qemu, machine, properties, attach):
         run = machine.file.get("run", {})
         source = world.run_source()
         time.sleep(run.get("before_ms", 1000) / 1e3)
-        begin = time.monotonic()
         destination, out = migrate(source, "destination", quiet_wish(world))
         if not destination or "ran_at" not in out:
             return {"verdict": out["verdict"],
                     "why": out.get("evidence") or out.get("error")}
         time.sleep(run.get("after_ms", 1000) / 1e3)
-        gaps = world.watch.gaps(begin, out["ran_at"], out["check"])
+        gaps = world.watch.gaps(out["began_at"], out["ran_at"], out["check"])
         stats = source.stats()
         return {
             "verdict": out["verdict"], "lost": out["lost"],
@@ -177,6 +173,12 @@ def table(rows):
 
 
 def beside(build, qemus, args):
+    names = [name for name, _, _ in MACHINES]
+    unknown = [name for name in args.what if name not in names]
+    if unknown:
+        print(f"beside: no such machine: {', '.join(unknown)}: "
+              f"{', '.join(names)}", file=sys.stderr)
+        return 2
     attach = (args.attach or ["fd"])[0]
     rows = measure(build, qemus, attach, args.repeat, args.what)
     text = table(rows)

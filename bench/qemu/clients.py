@@ -56,7 +56,7 @@ class Watch:
 class Link:
     """A UNIX socket that leads to another at a rate."""
 
-    def __init__(self, build, listen, connect, rate, latency_us=0):
+    def __init__(self, build, listen, connect, rate, latency_us):
         self._process = subprocess.Popen(
             [build.relay, listen, connect, str(rate), str(latency_us)],
             text=True, stdout=subprocess.PIPE)

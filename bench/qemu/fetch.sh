@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # fetch.sh VERSION: Debian's QEMU, 10.0 or 11.1, unpacked beside what the rig
 # keeps; prints its directory.  10.0 is Debian 12's backport and runs on this
-# machine's libraries; 11.1 is Debian 13's and comes with all of its own.
+# machine's libraries; 11.1 is Debian 13's
+# backport and comes with all of its own.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 cache=${SPOOR_RIG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/spoor-rig}

@@ -45,7 +45,9 @@ class Machine:
         self.memory = self._memory()
         spaces = self.file.get("spaces", [{"name": "main"}])
         self.spaces = {s["name"]: s for s in spaces}
-        self.link = bits(self.file.get("link", {}).get("rate", 0))
+        link = self.file.get("link", {})
+        self.link = bits(link.get("rate", 0))
+        self.latency_us = link.get("latency_us", 0)
         policy = self.file.get("policy", {})
         self.downtime_ms = policy.get("downtime_ms", 300)
         for i, device in enumerate(self.devices):

@@ -112,6 +112,7 @@ def migrate(source, name, wish=None):
     out = {"memory": world.machine.memory}
     try:
         uri = prepare(source, destination, wish)
+        out["began_at"] = time.monotonic()
         source.qmp.run("migrate", uri=uri)
     except QmpError as e:
         destination.close()
@@ -184,7 +185,10 @@ def judge(code, ran, compared, differ, evidence):
 def follow(source, destination, wish, out, evidence):
     """Memory, then the destination's first steps.  Does all of it go on?"""
     if wish.compare:
-        settle(destination, {"paused", "prelaunch"})
+        now = settle(destination, {"paused", "prelaunch"})
+        if now not in ("paused", "prelaunch"):
+            evidence.append(f"the destination is {now}")
+            return False
         differ = pages_that_differ(source.ram, destination.ram)
         out["pages_differ"] = len(differ)
         out["differ"] = [hex(p) for p in differ[:8]]

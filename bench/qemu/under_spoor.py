@@ -7,6 +7,30 @@ import pathlib
 import subprocess
 import tempfile
 
+from side import World
+
+
+class Running:
+    """A spoor that ends when we are told to."""
+
+    def __init__(self, argv, env):
+        self._process = subprocess.Popen(argv, text=True, env=env,
+                                         stdout=subprocess.PIPE,
+                                         stderr=subprocess.PIPE)
+
+    def __enter__(self):
+        World.running.add(self)
+        return self._process
+
+    def __exit__(self, *_):
+        World.running.discard(self)
+        self.close()
+
+    def close(self):
+        # It ends its two sides, too.
+        self._process.terminate()
+        self._process.wait()
+
 
 def run(build, machine, policy="auto", verify="full", destination=None,
         source=None):
@@ -17,16 +41,16 @@ def run(build, machine, policy="auto", verify="full", destination=None,
         if destination:
             argv += ["--dest-machine", destination]
         env = dict(os.environ, SOFTVFIO_STATS=f"{folder}/%p.stats")
-        done = subprocess.run(argv, text=True, capture_output=True, env=env,
-                              check=False)
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        with Running(argv, env) as process:
+            out, err = process.communicate()
+        lines = [json.loads(line) for line in out.splitlines()]
         result = next((x for x in reversed(lines)
                        if x.get("event") == "result"),
-                      {"ok": False, "error": done.stderr.strip()})
+                      {"ok": False, "error": err.strip()})
         counters = []
         for path in pathlib.Path(folder).glob("*.stats"):
             counters.append(json.loads(path.read_text(encoding="utf-8")))
-    return done.returncode, result, counters
+    return process.returncode, result, counters
 
 
 def planted(machine, faults, folder, name):

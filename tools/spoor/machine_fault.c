@@ -100,6 +100,17 @@ static int plant(struct mf_device *d, const char *text, char *what,
 	return r;
 }
 
+/* What a device lacks without which the bug would never show. */
+static const char *lacks(const struct mf_device *d, const char *what)
+{
+	if (!strncmp(what, "log-", 4))
+		return d->tracker.present ? NULL : "tracker";
+	if (!strcmp(what, "mark-before-data") ||
+	    !strcmp(what, "reset-leaves-state"))
+		return NULL;
+	return d->migration ? NULL : "migration states";
+}
+
 int mf_plant(struct machine_file *mf, const char *text, struct jp_error *error)
 {
 	size_t len = strcspn(text, ":");
@@ -117,6 +128,9 @@ int mf_plant(struct machine_file *mf, const char *text, struct jp_error *error)
 			return jp_error_set(error,
 					    "%s: %s is no software device",
 					    text, d->name);
+		if (lacks(d, what))
+			return jp_error_set(error, "%s: %s has no %s", text,
+					    d->name, lacks(d, what));
 		return plant(d, text, what, error);
 	}
 	return jp_error_set(error, "%s: %s has no such device", text, mf->path);
