@@ -8,6 +8,7 @@ import pathlib
 import platform
 import statistics
 import sys
+import tempfile
 import time
 
 import under_spoor
@@ -19,17 +20,21 @@ from programs import HERE
 from qmp import QmpError
 from side import SideFailed, World
 
-# Machine, properties that QEMU needs to move it at all, and QEMU's policy.
+# Machine, properties that QEMU needs to move it at all, and QEMU's policy; and
+# another target than the machine file's, ms.
 MACHINES = [
     ("log", None, "device"),
     ("iommu", None, "iommu"),
     ("both", None, "device"),
     ("two-log", None, "device"),
-    ("two-log-50", None, "device"),
     ("two-iommu", None, "iommu"),
     ("neither", FORCED, "all-dirty"),
     ("log-and-neither", FORCED, "device"),
     ("iommu-and-log", None, "iommu"),
+    ("log", None, "device", 100),
+    ("log", None, "device", 40),
+    ("log", None, "device", 20),
+    ("two-log", None, "device", 50),
 ]
 # The better ones first.
 VERDICTS = ["verified", "refused", "aborted", "lost", "failed", "wrong"]
@@ -92,8 +97,19 @@ def read_cpu(stats):
             + sum(s.get("read_ns", 0) for s in stats["spaces"])) / 1e6
 
 
-def contenders(build, qemus, attach, name, properties, policy):
-    machine = Machine(HERE / f"machines/{name}.json")
+def with_target(name, target, folder):
+    """A machine file, with another downtime target."""
+    path = HERE / f"machines/{name}.json"
+    if target is None:
+        return Machine(path)
+    text = json.loads(path.read_text(encoding="utf-8"))
+    text["policy"]["downtime_ms"] = target
+    path = pathlib.Path(folder) / f"{name}-{target}.json"
+    path.write_text(json.dumps(text), encoding="utf-8")
+    return Machine(path)
+
+
+def contenders(build, qemus, attach, machine, properties, policy):
     out = [(f"QEMU {q.version}",
             lambda q=q: once_qemu(build, q, machine, properties, attach))
            for q in qemus]
@@ -131,19 +147,21 @@ def attempt(once):
         return {"verdict": "failed", "why": str(e)}
 
 
-def measure(build, qemus, attach, repeat, only):
+def measure(build, qemus, attach, repeat, only, folder):
     rows = {}
-    for name, properties, policy in MACHINES:
-        if only and name not in only:
+    for name, properties, policy, *target in MACHINES:
+        label = f"{name}, {target[0]} ms" if target else name
+        if only and label not in only:
             continue
-        who = contenders(build, qemus, attach, name, properties, policy)
-        runs = {label: [] for label, _ in who}
+        machine = with_target(name, target[0] if target else None, folder)
+        who = contenders(build, qemus, attach, machine, properties, policy)
+        runs = {by: [] for by, _ in who}
         for _ in range(repeat):
-            for label, once in who:
-                runs[label].append(attempt(once))
-                print(json.dumps({"machine": name, "who": label,
-                                  **runs[label][-1]}), flush=True)
-        rows[name] = {label: summary(r) for label, r in runs.items()}
+            for by, once in who:
+                runs[by].append(attempt(once))
+                print(json.dumps({"machine": label, "who": by,
+                                  **runs[by][-1]}), flush=True)
+        rows[label] = {by: summary(r) for by, r in runs.items()}
     return rows
 
 
@@ -173,14 +191,15 @@ def table(rows):
 
 
 def beside(build, qemus, args):
-    names = [name for name, _, _ in MACHINES]
+    names = [f"{m[0]}, {m[3]} ms" if m[3:] else m[0] for m in MACHINES]
     unknown = [name for name in args.what if name not in names]
     if unknown:
         print(f"beside: no such machine: {', '.join(unknown)}: "
               f"{', '.join(names)}", file=sys.stderr)
         return 2
     attach = (args.attach or ["fd"])[0]
-    rows = measure(build, qemus, attach, args.repeat, args.what)
+    with tempfile.TemporaryDirectory(prefix="spoor-qemu.") as folder:
+        rows = measure(build, qemus, attach, args.repeat, args.what, folder)
     text = table(rows)
     print(text)
     broken = [f"{name}, {who}: {r['verdict']}: {r['why']}"
