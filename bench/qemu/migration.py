@@ -19,6 +19,7 @@ from side import SideFailed
 
 PAGE = 4096
 CHUNK = 1 << 16
+NOT_COMPARABLE = 1
 ENDS = {"completed", "failed", "cancelled"}
 
 
@@ -50,8 +51,18 @@ def pages_that_differ(a, b):
     return out
 
 
-def verify(build, source_stats, destination_stats):
-    """softvfio verify's exit status, its result, and pages lost by device."""
+def verify(build, source_stats, destination_stats, seconds=3):
+    """softvfio verify's exit status, its result, and pages lost by device.  A
+    source that is just ending its migration is waited for."""
+    end = time.monotonic() + seconds
+    while True:
+        found = verify_once(build, source_stats, destination_stats)
+        if found[0] != NOT_COMPARABLE or time.monotonic() > end:
+            return found
+        time.sleep(0.2)
+
+
+def verify_once(build, source_stats, destination_stats):
     done = subprocess.run(
         [build.softvfio, "verify", "--json", source_stats, destination_stats],
         text=True, capture_output=True, check=False)

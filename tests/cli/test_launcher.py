@@ -244,6 +244,10 @@ def test_faults_are_planted_beside_the_machine_s_own(softvfio, machine):
     ("nic0:run=1", "has no such device"),
     ("dsa0", "must be DEVICE:FAULT"),
     ("plain0:deaf=3", "plain0 has no tracker"),
+    ("plain0:log-report=1", "plain0 has no tracker"),
+    ("plain0:log-overwrites", "plain0 has no tracker"),
+    ("plain0:dma-in-stop", "plain0 has no migration states"),
+    ("plain0:run=1", "plain0 has no migration states"),
 ])
 def test_fault_that_cannot_be_planted_is_named(softvfio, machine, fault, why):
     path = machine(base={

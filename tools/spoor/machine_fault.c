@@ -63,8 +63,6 @@ static int plant_number(const struct jp *at, struct mf_device *d,
 	for (size_t i = 0; i < NR(tracker_fields) && !f; i++) {
 		if (strcmp(tracker_fields[i].key, key) != 0)
 			continue;
-		if (!d->tracker.present)
-			return jp_fail(at, "%s has no tracker", d->name);
 		f = &tracker_fields[i];
 		into = (char *)&d->tracker;
 	}
@@ -103,8 +101,12 @@ static int plant(struct mf_device *d, const char *text, char *what,
 /* What a device lacks without which the bug would never show. */
 static const char *lacks(const struct mf_device *d, const char *what)
 {
-	if (!strncmp(what, "log-", 4))
-		return d->tracker.present ? NULL : "tracker";
+	static const char *const of_trackers[] = { "log-",
+						   "deaf=", "fail_after=" };
+
+	for (size_t i = 0; i < NR(of_trackers); i++)
+		if (!strncmp(what, of_trackers[i], strlen(of_trackers[i])))
+			return d->tracker.present ? NULL : "tracker";
 	if (!strcmp(what, "mark-before-data") ||
 	    !strcmp(what, "reset-leaves-state"))
 		return NULL;
