@@ -24,6 +24,7 @@
 #define ROOMS_MAX      256u
 #define CLIMB_MAX      32u
 #define STOP_COPY_RANK 1000000ul
+#define SECOND_TIE     (17.0 / 16) /* as wide as spoor_price_class() is */
 
 struct spoor_plan *spoor_pick_plan(struct spoor_room *r,
 				   const struct spoor_pick *p)
@@ -77,15 +78,18 @@ bool spoor_price_equal(const struct spoor_search *s,
 	       a->value <= best->value + spoor_price_tolerance(s, best->value);
 }
 
+static bool simpler(const struct spoor_price *a, const struct spoor_price *b)
+{
+	return a->rank < b->rank ||
+	       (a->rank == b->rank && spoor_price_better(a, b));
+}
+
 bool spoor_price_nicer(const struct spoor_price *a, const struct spoor_price *b)
 {
 	const unsigned long x = spoor_price_class(a->second),
 			    y = spoor_price_class(b->second);
 
-	if (x != y)
-		return x < y;
-	return a->rank < b->rank ||
-	       (a->rank == b->rank && spoor_price_better(a, b));
+	return x != y ? x < y : simpler(a, b);
 }
 
 void spoor_pick_copy(const struct spoor_room *r, struct spoor_pick *to,
@@ -146,14 +150,35 @@ static int price_all(struct spoor_room *r, struct spoor_price *prices)
 	return 0;
 }
 
-/* The nicest of all in these rooms that are as good as the best. */
+/* Of all that are as good as the best, the least of what comes second. */
+static double least_second(struct spoor_room *const *rooms, size_t nr_rooms,
+			   const struct spoor_price *p,
+			   const struct spoor_price *best)
+{
+	double least = -1;
+
+	for (size_t k = 0; k < nr_rooms; p += combinations(rooms[k++])) {
+		for (size_t n = 0; n < combinations(rooms[k]); n++) {
+			if (spoor_price_equal(&rooms[k]->s, &p[n], best) &&
+			    (least < 0 || p[n].second < least))
+				least = p[n].second;
+		}
+	}
+	return least;
+}
+
+/*
+ * The simplest of all in these rooms that are as good as the best, and about as
+ * quick as the quickest of those.
+ */
 static int exact(struct spoor_room *const *rooms, size_t nr_rooms, size_t nr,
 		 struct spoor_room **ret)
 {
 	SPOOR_AUTO_HEAP struct spoor_price *prices = NULL;
 	struct spoor_price *p, least = { 0 };
-	struct spoor_price nicest = { 0 };
+	struct spoor_price simplest = { 0 };
 	struct spoor_room *found = NULL;
+	double slowest;
 	size_t at = 0;
 
 	prices = p = calloc(nr + 1, sizeof(*prices));
@@ -171,20 +196,22 @@ static int exact(struct spoor_room *const *rooms, size_t nr_rooms, size_t nr,
 			least = r->best.price;
 	}
 	p = prices;
+	slowest = least_second(rooms, nr_rooms, p, &least) * SECOND_TIE;
 	for (size_t k = 0; k < nr_rooms; p += combinations(rooms[k++])) {
 		for (size_t n = 0; n < combinations(rooms[k]); n++) {
 			if (!spoor_price_equal(&rooms[k]->s, &p[n], &least) ||
-			    (found && !spoor_price_nicer(&p[n], &nicest)))
+			    p[n].second > slowest ||
+			    (found && !simpler(&p[n], &simplest)))
 				continue;
 			found = rooms[k];
-			nicest = p[n];
+			simplest = p[n];
 			at = n;
 		}
 	}
 	/* Home is one of them. */
 	if (found) {
 		nth(found, &found->best, at);
-		found->best.price = nicest;
+		found->best.price = simplest;
 		*ret = found;
 	}
 	return 0;
