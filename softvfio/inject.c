@@ -34,12 +34,12 @@ static unsigned int nr_notes;
 
 static struct plan *make_plans(const struct sv_config *config)
 {
-	struct plan *new = calloc(config->nr_devices, sizeof(*new));
+	struct plan *made = calloc(config->nr_devices, sizeof(*made));
 
-	for (unsigned int i = 0; new &&i < config->nr_devices; i++)
+	for (unsigned int i = 0; made && i < config->nr_devices; i++)
 		for (unsigned int j = 0; j < SV_NR_CALLS; j++)
-			new[i].call_n[j] = config->devices[i].fail[j];
-	return new;
+			made[i].call_n[j] = config->devices[i].fail[j];
+	return made;
 }
 
 static struct plan *plan_of(struct sv_device *dev)

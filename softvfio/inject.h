@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What tests and the configuration ask a device to get wrong, and what devices have to say: kept
- * here, asked for by the device side at the moment it matters.
+ * What tests and the configuration ask a device to get wrong, and what devices
+ * have to say: kept here, asked for by the device side at the moment it matters.
  *
  * Threads: any; everything is behind one leaf lock.
  */

@@ -138,7 +138,7 @@ spoor_predict(struct spoor_prediction *ret, const struct spoor_plan *plan,
  *
  * What is within a hundredth, or a tenth of a millisecond, of the best counts
  * as equal.  Of equals those with the least total time (the least downtime,
- * where total time is the objective) are left, give or take a twentieth, and
+ * where total time is the objective) are left, give or take a sixteenth, and
  * of them the simplest is chosen (its own space, own tracker, finest page,
  * suspended together).
  *

@@ -185,6 +185,31 @@ static void of_equals_the_simplest_is_chosen(void **state)
 	spoor_plan_free(plan);
 }
 
+/* However near the totals are to a round number, or to a class's edge. */
+static void of_equals_a_little_in_the_total_decides_nothing(void **state)
+{
+	struct spoor_profile_tracker *t;
+	struct spoor_prediction p;
+	struct spoor_plan *plan;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	world_offers(&world_device(&w)->own, SPOOR_TRACKER_DEVICE, 0x11000);
+	t = world_tracker(&w, "d0.device", SPOOR_TRACKER_DEVICE);
+	world_page(&w, t, 4 * K, 4.0 * M, 1.0 * M)->start_ns = measured(1e6);
+	world_page(&w, t, 64 * K, 4.0 * M, 1.0 * M);
+	for (unsigned int i = 0; i < 200; i++) {
+		w.input.memory_bytes = 2 * G + i * M;
+		w.profile.memory_bytes = w.input.memory_bytes;
+		plan = found(&w, &p);
+		assert_int_equal(plan->lines[0].tracker, SPOOR_TRACKER_DEVICE);
+		assert_int_equal(plan->lines[0].page_size, 4 * K);
+		spoor_prediction_clear(&p);
+		spoor_plan_free(plan);
+	}
+}
+
 static void what_the_user_sets_is_not_searched(void **state)
 {
 	struct spoor_prediction p;
@@ -366,6 +391,8 @@ int main(void)
 		cmocka_unit_test(of_many_choices_none_that_is_near_is_better),
 		cmocka_unit_test(the_best_page_size_depends_on_the_link),
 		cmocka_unit_test(of_equals_the_simplest_is_chosen),
+		cmocka_unit_test(
+			of_equals_a_little_in_the_total_decides_nothing),
 		cmocka_unit_test(what_the_user_sets_is_not_searched),
 		cmocka_unit_test(objectives_trade_the_accelerator_for_the_rest),
 		cmocka_unit_test(giving_tracking_up_is_a_choice_with_its_price),
